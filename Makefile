@@ -1,0 +1,71 @@
+# Kira: what can be done with a checkout. `make` alone lists it.
+# A version manager's shim may be on the PATH and still not run, so each candidate is tried.
+PY ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do $$p -c 'import sys,venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+DASHBOARD := layers/kira/python/kira/local/dashboard/index.html
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+# Companies and sandboxes with a certificate authority of their own need the system's store.
+export UV_SYSTEM_CERTS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean browser
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run $(DASHBOARD) ## start Kira on this computer and print its address
+	@$(BIN)/kira up
+
+test: .venv/.dev $(DASHBOARD) browser ## check style, types and floors, then run every test
+	@$(MAKE) --no-print-directory check
+	cd frontend && npm run -s check && npm run -s test
+	$(BIN)/python -m pytest tests
+
+check: .venv/.dev ## style, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports --no-cache
+
+bench: .venv/.dev $(DASHBOARD) ## print the measured marks as ratios
+	$(BIN)/python -m tests.bench
+
+browser: ## install Chromium from Debian when it is missing and this is root
+	@test -n "$$(command -v chromium)" || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || { echo "Chromium is missing: install it (Debian: apt-get install chromium) and run make test again."; exit 1; }
+
+# One stamp per lock: a changed lock is installed again in about a second.
+.venv/.build: locks/build.txt
+	@test -n "$(PY)" || { echo "Kira needs Python 3.11 or newer."; exit 1; }
+	@test -x $(BIN)/python || $(PY) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r locks/build.txt
+	@touch $@
+.venv/.run: .venv/.build locks/run.txt pyproject.toml
+	@echo "Installing Kira's libraries ..."
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r locks/run.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+.venv/.dev: .venv/.run locks/dev.txt
+	@echo "Installing the tools for tests ..."
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r locks/dev.txt
+	@touch $@
+
+frontend/node_modules/.package-lock.json: frontend/package-lock.json
+	@command -v npm >/dev/null || { echo "Kira's dashboard needs Node 20 or newer."; exit 1; }
+	@echo "Installing the dashboard's libraries ..."
+	@cd frontend && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+$(DASHBOARD): frontend/node_modules/.package-lock.json $(shell find frontend/src frontend/build frontend/index.html frontend/vite.config.ts -type f 2>/dev/null)
+	@echo "Building the dashboard ..."
+	@cd frontend && npm run -s build
+	@touch $@
+
+lock: ## write the lock files again, with the newest versions that fit
+	$(LOCK) --group build -o locks/build.txt
+	$(LOCK) pyproject.toml -o locks/run.txt
+	$(LOCK) pyproject.toml -c locks/run.txt -c locks/build.txt --group test -o locks/dev.txt
+	! grep -nE '://|--(extra-)?index-url|--find-links' locks/*.txt
+	cd frontend && npm install --package-lock-only && ! grep -n '"resolved"' package-lock.json
+
+clean: ## remove everything that was built or installed
+	rm -rf .venv frontend/node_modules layers/kira/python/kira/local/dashboard build

@@ -1,0 +1,1 @@
+"""The technologies; one folder per port, one file per technology."""

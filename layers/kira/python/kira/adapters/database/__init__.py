@@ -1,0 +1,1 @@
+"""Where Kira keeps its tables."""

@@ -1,0 +1,1 @@
+"""How what a run says reaches its readers."""

@@ -1,0 +1,94 @@
+"""Every number that bounds Kira, with its unit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kira.domain.errors import WrongSetting
+from kira.domain.moments import DAY, HOUR, MINUTE, SECOND
+
+MESSAGE_BYTES_MAX = 1_000_000
+BODY_BYTES_MAX = 2_000_000
+TITLE_CHARACTERS_MAX = 200
+NAME_CHARACTERS_MAX = 100
+EMAIL_CHARACTERS_MAX = 254  # RFC 5321 4.5.3.1.3
+PASSWORD_CHARACTERS_MIN = 8
+PASSWORD_CHARACTERS_MAX = 256
+SYSTEM_PROMPT_CHARACTERS_MAX = 20_000
+SEARCH_CHARACTERS_MAX = 400
+SEARCH_TERMS_MAX = 20
+IDEMPOTENCY_KEY_CHARACTERS_MAX = 200
+MODEL_NAME_CHARACTERS_MAX = 200
+DEVICE_CHARACTERS_MAX = 120
+PAGE_ITEMS_DEFAULT = 50
+PAGE_ITEMS_MAX = 200
+MESSAGE_TREE_DEPTH_MAX = 10_000
+CONTEXT_MESSAGES_MAX = 50
+
+RUNS_WAITING_PER_USER_MAX = 50
+RUNS_WAITING_MAX = 10_000
+RUN_SECONDS_MAX = 600
+RUN_ATTEMPTS_MAX = 4
+ANSWER_TOKENS_MAX = 8_192
+ANSWER_BYTES_MAX = 1_000_000
+LEASE_SECONDS = 30
+LEASE_RENEWAL_SECONDS = 8
+SLOTS_PROBED_MAX = 16
+STREAMS_PER_USER_MAX = 32
+STREAM_PING_SECONDS = 15
+STREAM_KEPT_SECONDS = 120
+DELTA_MILLISECONDS = 30
+WIDGETS_PER_USER_MAX = 50
+NOTE_CHARACTERS_MAX = 20_000
+WIDGET_FRESH_SECONDS = 2
+
+ACCESS_TOKEN_SECONDS = 15 * 60
+SESSION_SECONDS = 30 * 24 * 3600
+REFRESH_REUSE_GRACE_SECONDS = 0
+INVITATION_SECONDS = 7 * 24 * 3600
+
+_PERIODS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` in any `period` (microseconds), by the generic cell rate algorithm."""
+
+    name: str
+    count: int
+    period: int
+
+    @property
+    def interval(self) -> int:
+        """Microseconds that one admission costs (T of GCRA; ITU-T I.371)."""
+        return self.period // self.count
+
+    @property
+    def tolerance(self) -> int:
+        """Microseconds that admissions may run ahead (tau of GCRA): a burst of the whole count."""
+        return self.interval * (self.count - 1)
+
+    def wait_s(self, arrival: int, now: int) -> float:
+        """Return the true wait in seconds when the stored arrival time is `arrival` (microseconds)."""
+        return max(0.0, (arrival - self.tolerance - now) / SECOND)
+
+
+SIGN_IN_PER_ACCOUNT = Limit("sign-in", 10, 10 * MINUTE)
+SIGN_IN_PER_ADDRESS = Limit("sign-in", 50, 10 * MINUTE)
+SIGN_UP_PER_ADDRESS = Limit("sign-up", 20, HOUR)
+
+DEFAULTS = {"api": "60/1m", "conversation": "100/1h", "subagent": "20/1h", "widget": "30/1m"}
+
+
+def parse_limit(name: str, text: str) -> Limit | None:
+    """Read `off` or `count/period` such as `100/1h`.
+
+    Returns None for `off`. Raises WrongSetting with the setting's name.
+    """
+    if text.strip().lower() == "off":
+        return None
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,6})\s*([smhd])\s*", text)
+    if not found or int(found[1]) < 1 or found[2] == "0":
+        raise WrongSetting(f"KIRA_LIMIT_{name.upper()} is {text!r}; write off or count/period, such as 100/1h.")
+    return Limit(name, int(found[1]), int(found[2] or 1) * _PERIODS[found[3]])

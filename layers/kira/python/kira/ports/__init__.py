@@ -1,0 +1,1 @@
+"""What Kira asks of the world; one promise a file."""

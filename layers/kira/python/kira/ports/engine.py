@@ -1,0 +1,143 @@
+"""The engine: streams a reply from a model, lists models, and says how many slots there are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message as a model reads it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked: `tokens_max` bounds the answer, `think` asks for thinking where the model can."""
+
+    model: str
+    messages: Sequence[Line]
+    tokens_max: int
+    think: bool | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the engine does before text comes (`loading llama3.2`), or what it left out; one plain sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is whole; `reason` is `stop` or `length`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reason: str
+
+
+Piece = Notice | Text | Thinking | ToolCall | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can be chosen. `context` in tokens per slot, `size` in bytes; None where unknown."""
+
+    name: str
+    label: str
+    context: int | None = None
+    size: int | None = None
+    loaded: bool = False
+    demo: bool = False
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many further runs of `model` may begin now; `loaded` when that costs no loading."""
+
+    model: str
+    free: int
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A model server as people see it: `message` says in words what was found and what would help."""
+
+    name: str
+    state: Literal["ok", "down", "slow", "empty"]
+    message: str
+    model: str | None = None
+    slots: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All model servers at one moment. `advice` says what to do when there is nothing to choose."""
+
+    models: tuple[Model, ...]
+    servers: tuple[Server, ...]
+    advice: str | None = None
+    slots: int = 0
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Model servers behind one promise. Never more runs at one server than it has slots."""
+
+    def fleet(self) -> Fleet:
+        """Return what is known now, without asking anybody."""
+
+    def room(self) -> list[Room]:
+        """Return the models that have free slots now; empty when nothing can begin."""
+
+    async def changed(self) -> None:
+        """Return as soon as `room` or `fleet` may have changed since the last call."""
+
+    def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
+        """Stream the answer to `prompt`; takes a slot at once and gives it back when the iterator is closed.
+
+        Raises an EngineError: its `retry` says whether the run waits and goes again. Closing the iterator
+        closes the connection to the model server, which frees its slot. When the prompt is longer than the
+        context, it is fitted (the oldest messages go first, never the system text nor the last message) and
+        a Notice says so.
+        """
+
+    async def start(self) -> None:
+        """Begin watching the model servers; returns at once."""
+
+    async def close(self) -> None:
+        """Stop watching and close every connection."""

@@ -1,0 +1,1 @@
+"""What users can do; ports arrive through the constructor."""

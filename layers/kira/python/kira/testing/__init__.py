@@ -1,0 +1,1 @@
+"""A world for tests: real servers and adapters that pass the contracts."""

@@ -1,0 +1,1 @@
+"""HTTP in and out; the only floor that knows a status code."""
