@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from kira.domain.search import Query
+
 Row = Mapping[str, Any]
 Params = Mapping[str, Any]
 T = TypeVar("T")
@@ -74,6 +76,9 @@ class Database(Protocol):
     @property
     def system(self) -> Statements:
         """The way in across users: sign-in, claiming runs, the clock and admin counts; system statements only."""
+
+    def match(self, query: Query, user_id: str) -> str:
+        """Return the `:match` parameter of `search.messages` in this database's own full-text language."""
 
     async def close(self) -> None:
         """Finish what runs and close."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -106,13 +106,20 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All model servers at one moment. `advice` says what to do when there is nothing to choose."""
+    """All model servers at one moment.
+
+    `default` is the model of those who chose none; `advice` says what to do when there is nothing to choose.
+    """
 
     models: tuple[Model, ...]
     servers: tuple[Server, ...]
+    default: str | None = None
     advice: str | None = None
-    slots: int = 0
-    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        """How many runs can go at once on all servers."""
+        return sum(server.slots for server in self.servers)
 
 
 class Engine(Protocol):
@@ -127,10 +134,10 @@ class Engine(Protocol):
     async def changed(self) -> None:
         """Return as soon as `room` or `fleet` may have changed since the last call."""
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[Piece]:
-        """Stream the answer to `prompt`; takes a slot at once and gives it back when the iterator is closed.
+    def reply(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """Stream the answer to `prompt`; takes a slot at once and gives it back when the generator is closed.
 
-        Raises an EngineError: its `retry` says whether the run waits and goes again. Closing the iterator
+        Raises an EngineError: its `retry` says whether the run waits and goes again. Closing the generator
         closes the connection to the model server, which frees its slot. When the prompt is longer than the
         context, it is fitted (the oldest messages go first, never the system text nor the last message) and
         a Notice says so.

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from kira.domain.events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A batch of a user's events as `follow_user` yields it: `number` rises over all the user's runs."""
+class Source:
+    """The run that speaks."""
 
-    number: int
+    user_id: str
     run_id: str
     conversation_id: str | None
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event as `follow_user` yields it: `number` rises over all the user's runs."""
+
+    number: int
+    source: Source
     event: Event
 
 
 class Stream(Protocol):
     """Append by the one who works on a run; read by everybody of that user."""
 
-    async def append(
-        self, user_id: str, run_id: str, conversation_id: str | None, kind: str, events: Sequence[Event]
-    ) -> None:
-        """Add `events` of a run of `kind`; their numbers must rise."""
+    async def append(self, source: Source, attempt: int, said: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Add what a run said, as pairs of event kind and data; numbers them, rising, from `attempt`'s first on."""
 
     def follow(self, user_id: str, run_id: str, after: int) -> AsyncIterator[list[Event]]:
         """Yield batches of events numbered above `after` as they come; ends after the last event of the run.

@@ -1,0 +1,56 @@
+// What a user does with questions and answers: send, edit, answer again, stop.
+import { call } from '$/api/client';
+import type { Message } from '$/api/types';
+import { follow, tellChanged } from '$/live';
+import { chat } from '$/words/chat';
+import { list } from './list.svelte';
+import { openThread, type Thread } from './thread.svelte';
+
+export interface Question {
+  content: string;
+  model: string | null;
+  /** The message it follows; left out: the shown end. */
+  parentId?: string | null;
+}
+
+/** Makes a conversation that starts with `content` and puts it into the list at once. */
+export async function startConversation(content: string): Promise<Thread> {
+  const made = await call('POST /api/conversations', { body: {} });
+  list.add({ ...made, title: made.title || chat.firstWords(content) });
+  const thread = openThread(made.id);
+  thread.phase = 'ready';
+  return thread;
+}
+
+/** Sends a question; asked again with the same `key` it stays one message and one run. */
+export async function send(thread: Thread, question: Question, key: string): Promise<Message> {
+  const parent = question.parentId === undefined ? thread.leafId : question.parentId;
+  const { message, run } = await call('POST /api/conversations/{id}/messages', {
+    path: { id: thread.id },
+    body: { content: question.content, parent_id: parent, ...(question.model && { model: question.model }) },
+    idempotencyKey: key,
+  });
+  follow(run);
+  thread.put(message, true);
+  list.change(thread.id, { updated_at: message.created_at, run_id: run.id, leaf_id: message.id }, true);
+  tellChanged(thread.id);
+  return message;
+}
+
+/** Asks for another answer: to the question itself, or beside the answer `messageId`. */
+export async function answerAgain(thread: Thread, messageId: string, model: string | null): Promise<void> {
+  const { run } = await call('POST /api/messages/{id}/regenerate', { path: { id: messageId }, body: model ? { model } : {} });
+  const asked = thread.tree.get(messageId);
+  const question = asked?.role === 'user' ? asked.id : (asked?.parent_id ?? run.message_id);
+  follow({ ...run, message_id: run.message_id ?? question });
+  thread.leafId = question;
+  list.change(thread.id, { run_id: run.id }, true);
+  tellChanged(thread.id);
+}
+
+/** Stops the run that answers the shown end; what it wrote is kept. */
+export async function stop(thread: Thread): Promise<void> {
+  const run = thread.run;
+  if (!run?.isActive) return;
+  await call('POST /api/runs/{id}/cancel', { path: { id: run.id } });
+}

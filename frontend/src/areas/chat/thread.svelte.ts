@@ -1,0 +1,152 @@
+// One conversation: its tree of messages, the branch that is shown, and the run that answers its end.
+import { ApiError, call } from '$/api/client';
+import type { Message, Run } from '$/api/types';
+import { follow, tellChanged } from '$/live';
+import { replyTo, track, type RunView } from '$/runs.svelte';
+import { list } from './list.svelte';
+import { needProse } from './prose.svelte';
+import { rowsOf, subtree, tipBelow, type Row } from './tree';
+
+const PAGE = 100;
+
+export class Thread {
+  readonly id: string;
+  tree = $state.raw<ReadonlyMap<string, Message>>(new Map());
+  leafId = $state<string | null>(null);
+  phase = $state<'loading' | 'ready' | 'failed' | 'missing'>('loading');
+  problem = $state('');
+  /** Where earlier messages begin, or null when all are here. */
+  next = $state<string | null>(null);
+  loadingEarlier = $state(false);
+
+  readonly rows: Row[] = $derived(rowsOf(this.tree, this.leafId));
+  readonly leaf = $derived(this.leafId ? this.tree.get(this.leafId) : undefined);
+  /** The run that answers the shown end, unless its answer is already a message. */
+  readonly run: RunView | undefined = $derived.by(() => {
+    if (this.leaf?.role !== 'user') return undefined;
+    const run = replyTo(this.leaf.id);
+    return run && (run.state !== 'done' || !run.answerId || !this.tree.has(run.answerId)) ? run : undefined;
+  });
+  readonly isBusy = $derived(!!this.run?.isActive);
+  readonly lastModel = $derived(this.rows.findLast((row) => row.message.model)?.message.model ?? null);
+  readonly lastQuestion = $derived(this.rows.findLast((row) => row.message.role === 'user')?.message);
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Loads the newest messages and the runs that are not answers yet. */
+  async load(): Promise<void> {
+    try {
+      const [page, conversation] = await Promise.all([
+        call('GET /api/conversations/{id}/messages', { path: { id: this.id }, query: { limit: PAGE } }),
+        list.byId(this.id) ?? call('GET /api/conversations/{id}', { path: { id: this.id } }),
+        needProse(),
+      ]);
+      for (const run of page.runs) this.#meet(run);
+      const first = this.phase !== 'ready';
+      this.tree = new Map([...this.tree, ...page.items.map((message) => [message.id, message] as const)]);
+      if (first) this.next = page.next;
+      this.#chooseLeaf(first ? conversation.leaf_id : this.leafId);
+      this.phase = 'ready';
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #meet(run: Run): void {
+    if (run.state === 'queued' || run.state === 'running') follow(run);
+    else track(run);
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof ApiError)) throw error;
+    this.problem = error.message;
+    if (error.status === 404) this.phase = 'missing';
+    else if (this.phase === 'loading') this.phase = 'failed';
+  }
+
+  // A question that has an answer and nothing under way is not an end: the newest answer below it is.
+  #chooseLeaf(wanted: string | null): void {
+    const known = wanted && this.tree.has(wanted) ? wanted : tipBelow(this.tree, null);
+    this.leafId = known;
+    const run = this.run;
+    if (!run) this.leafId = tipBelow(this.tree, known);
+  }
+
+  async loadEarlier(): Promise<void> {
+    if (!this.next || this.loadingEarlier) return;
+    this.loadingEarlier = true;
+    try {
+      const query = { limit: PAGE, before: this.next };
+      const page = await call('GET /api/conversations/{id}/messages', { path: { id: this.id }, query });
+      this.tree = new Map([...page.items.map((message) => [message.id, message] as const), ...this.tree]);
+      this.next = page.next;
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.loadingEarlier = false;
+    }
+  }
+
+  /** Puts in one message; when `shown`, the branch ends with it. */
+  put(message: Message, shown: boolean): void {
+    this.tree = new Map(this.tree).set(message.id, message);
+    if (shown) this.leafId = message.id;
+  }
+
+  /** Shows the branch through `messageId`, here and wherever this conversation is opened next. */
+  async show(messageId: string): Promise<void> {
+    const tip = tipBelow(this.tree, messageId) ?? messageId;
+    if (tip === this.leafId) return;
+    this.leafId = tip;
+    list.change(this.id, await call('PATCH /api/conversations/{id}', { path: { id: this.id }, body: { leaf_id: tip } }));
+    tellChanged(this.id);
+  }
+
+  /** Takes away `messageId` and everything below it, here and on the server. */
+  async remove(messageId: string): Promise<void> {
+    await call('DELETE /api/messages/{id}', { path: { id: messageId } });
+    const gone = subtree(this.tree, messageId);
+    const parent = this.tree.get(messageId)?.parent_id ?? null;
+    this.tree = new Map([...this.tree].filter(([id]) => !gone.has(id)));
+    if (this.leafId && gone.has(this.leafId)) this.leafId = tipBelow(this.tree, parent);
+    tellChanged(this.id);
+  }
+
+  /** A run of this conversation ended: its answer becomes a message. */
+  async settle(run: RunView): Promise<void> {
+    const question = run.messageId;
+    const shown = question !== null && this.leafId === question;
+    if (run.state === 'failed') return;
+    if (run.state === 'done' && run.isWhole && run.answerId && question && run.text && !this.tree.has(run.answerId)) {
+      this.put(answerOf(run, run.answerId, question), shown);
+      return;
+    }
+    await this.load();
+    const answer = run.answerId ?? [...this.tree.values()].find((message) => message.run_id === run.id)?.id;
+    if (shown && answer && this.tree.has(answer)) this.leafId = answer;
+  }
+}
+
+function answerOf(run: RunView, id: string, question: string): Message {
+  return {
+    id, conversation_id: run.conversationId ?? '', parent_id: question, role: 'assistant', content: run.text,
+    model: run.model, run_id: run.id, created_at: new Date().toISOString(), usage: run.usage, cancelled: false,
+  };
+}
+
+const KEPT_THREADS = 8;
+const threads = new Map<string, Thread>();
+
+/** The conversation `id`: as it was left when it was open before, and loaded again in any case. */
+export function openThread(id: string): Thread {
+  const thread = threads.get(id) ?? new Thread(id);
+  threads.delete(id);
+  threads.set(id, thread);
+  for (const old of [...threads.keys()].slice(0, -KEPT_THREADS)) threads.delete(old);
+  return thread;
+}
+
+/** The conversation `id` if it was open before. */
+export const knownThread = (id: string): Thread | undefined => threads.get(id);

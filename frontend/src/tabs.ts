@@ -1,0 +1,62 @@
+// What the tabs of one browser share: a channel to talk, and locks to take turns.
+import type { User } from './api/types';
+
+export interface SharedAccess {
+  user: User;
+  token: string;
+  until: number;
+}
+export type TabMessage =
+  | { kind: 'ask_token' }
+  | { kind: 'token'; access: SharedAccess }
+  | { kind: 'signed_out' };
+type Listener = (message: TabMessage, reply: (message: TabMessage) => void) => void;
+
+const PATIENCE_MS = 250;
+const PRESENCE = 'kira.tab';
+
+const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('kira.session');
+
+/** Tells every other tab. */
+export function tellTabs(message: TabMessage): void {
+  channel?.postMessage(message);
+}
+
+/** Hears what other tabs tell. */
+export function onTabs(listener: Listener): void {
+  channel?.addEventListener('message', (event: MessageEvent<TabMessage>) => listener(event.data, tellTabs));
+}
+
+/** Runs `work` while no other tab of this browser runs anything under the same name. */
+export async function takeTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+  if (!navigator.locks) return work();
+  return (await navigator.locks.request(name, work)) as T;
+}
+
+/** Lets other tabs see that this one exists, for as long as it does. */
+export function announceTab(): void {
+  void navigator.locks?.request(PRESENCE, { mode: 'shared' }, () => new Promise(() => undefined));
+}
+
+async function isAlone(): Promise<boolean> {
+  const held = (await navigator.locks?.query())?.held ?? [];
+  return held.filter((lock) => lock.name === PRESENCE).length < 2;
+}
+
+/** The access another tab holds, or null when there is no other tab or none of them answers in time. */
+export async function askOtherTabs(): Promise<SharedAccess | null> {
+  if (!channel || (await isAlone())) return null;
+  return new Promise((resolve) => {
+    const finish = (found: SharedAccess | null): void => {
+      clearTimeout(timer);
+      channel.removeEventListener('message', heard);
+      resolve(found);
+    };
+    const heard = (event: MessageEvent<TabMessage>): void => {
+      if (event.data.kind === 'token') finish(event.data.access);
+    };
+    const timer = setTimeout(() => finish(null), PATIENCE_MS);
+    channel.addEventListener('message', heard);
+    tellTabs({ kind: 'ask_token' });
+  });
+}

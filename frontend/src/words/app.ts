@@ -1,0 +1,22 @@
+// Strings of the frame: the rail, the bar, what is said while Kira starts or cannot be reached.
+export const app = {
+  name: 'Kira',
+  main: 'Main',
+  chat: 'Chat',
+  chats: 'Chats',
+  new: 'New',
+  widgets: 'Widgets',
+  settings: 'Settings',
+  skip: 'Skip to the page',
+  starting: 'Starting Kira',
+  unreachableTitle: 'Kira cannot be reached',
+  unreachable: 'This page keeps trying. Check that Kira is running and that you are connected.',
+  offline: 'Kira cannot be reached. What you see may be old; what you type is kept.',
+  partTitle: 'This page did not load',
+  part: 'Kira may have been updated or the connection may be gone. What you typed is kept.',
+  loadAgain: 'Load again',
+  notFoundTitle: 'There is nothing at this address',
+  notFound: 'It may have been deleted, or the address is incomplete.',
+  toChat: 'Go to chat',
+  title: (page: string) => (page ? `${page} · Kira` : 'Kira'),
+};

@@ -1,0 +1,189 @@
+-- The first tables. Tenant tables have user_id first in their key; every reference between them is composite.
+-- Times are microseconds since 1970 (UTC), ids are UUIDv7 text, flags are 0 or 1.
+
+CREATE TABLE users (
+  id TEXT PRIMARY KEY NOT NULL,
+  email TEXT UNIQUE,
+  name TEXT NOT NULL,
+  password_hash TEXT,
+  role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
+  local INTEGER NOT NULL DEFAULT 0,
+  disabled_at BIGINT,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE sessions (
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  refresh_hash TEXT NOT NULL,
+  spent_hash TEXT,
+  device TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  ended_at BIGINT,
+  PRIMARY KEY (user_id, id)
+);
+CREATE UNIQUE INDEX sessions_by_refresh ON sessions (refresh_hash);
+CREATE INDEX sessions_by_spent ON sessions (spent_hash) WHERE spent_hash IS NOT NULL;
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TABLE invitations (
+  id TEXT PRIMARY KEY NOT NULL,
+  token_hash TEXT NOT NULL UNIQUE,
+  email TEXT,
+  created_by TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT
+);
+
+CREATE TABLE settings (
+  user_id TEXT PRIMARY KEY NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  model TEXT,
+  system_prompt TEXT NOT NULL DEFAULT '',
+  theme TEXT NOT NULL DEFAULT 'system' CHECK (theme IN ('system', 'light', 'dark')),
+  updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE conversations (
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  title TEXT NOT NULL,
+  titled_by TEXT NOT NULL DEFAULT 'nobody' CHECK (titled_by IN ('nobody', 'words', 'model', 'user')),
+  leaf_id TEXT,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, id)
+);
+CREATE INDEX conversations_by_update ON conversations (user_id, updated_at DESC, id DESC);
+
+CREATE TABLE messages (
+  user_id TEXT NOT NULL,
+  id TEXT NOT NULL,
+  conversation_id TEXT NOT NULL,
+  parent_id TEXT,
+  role TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
+  content TEXT NOT NULL,
+  search_text TEXT NOT NULL,
+  model TEXT,
+  run_id TEXT,
+  cancelled INTEGER NOT NULL DEFAULT 0,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  idempotency_key TEXT,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, id),
+  FOREIGN KEY (user_id, conversation_id) REFERENCES conversations (user_id, id) ON DELETE CASCADE,
+  FOREIGN KEY (user_id, parent_id) REFERENCES messages (user_id, id) ON DELETE CASCADE
+);
+CREATE INDEX messages_by_conversation ON messages (user_id, conversation_id, id);
+CREATE INDEX messages_by_parent ON messages (user_id, parent_id);
+CREATE UNIQUE INDEX messages_by_key ON messages (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- Runs outlive what they were about (usage is counted from them), so they refer to it without a foreign key.
+CREATE TABLE runs (
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('reply', 'title', 'widget')),
+  background INTEGER NOT NULL,
+  conversation_id TEXT,
+  message_id TEXT,
+  answer_id TEXT,
+  model TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+  reason TEXT,
+  error_code TEXT,
+  error_message TEXT,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  failures INTEGER NOT NULL DEFAULT 0,
+  lease TEXT,
+  lease_until BIGINT,
+  not_before BIGINT NOT NULL DEFAULT 0,
+  cancel_asked INTEGER NOT NULL DEFAULT 0,
+  tag BIGINT NOT NULL DEFAULT 0,
+  lift BIGINT NOT NULL DEFAULT 0,
+  charged BIGINT NOT NULL DEFAULT 0,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  created_at BIGINT NOT NULL,
+  started_at BIGINT,
+  ended_at BIGINT,
+  PRIMARY KEY (user_id, id)
+);
+CREATE INDEX runs_queued ON runs (user_id, background, created_at) WHERE state = 'queued';
+CREATE INDEX runs_running ON runs (user_id, lease_until) WHERE state = 'running';
+CREATE INDEX runs_by_conversation ON runs (user_id, conversation_id, id);
+CREATE INDEX runs_by_end ON runs (user_id, ended_at) WHERE ended_at IS NOT NULL;
+
+-- How much service each user received, in tokens divided by weight. Start-time fair queueing (Goyal et al., 1996)
+-- over the tokens of a virtual token counter (Sheng et al., OSDI 2024).
+CREATE TABLE shares (
+  user_id TEXT PRIMARY KEY NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  served BIGINT NOT NULL DEFAULT 0,
+  typical BIGINT NOT NULL DEFAULT 256,
+  weight INTEGER NOT NULL DEFAULT 1
+);
+
+-- Every waiting run with its start tag: what its user has received or is receiving, lifted to the virtual time
+-- (the tag last started; when nothing runs, the most anybody received), then one typical answer per run ahead.
+CREATE VIEW waiting AS
+SELECT q.user_id, q.id, q.kind, q.model, q.background, q.conversation_id, q.message_id, q.created_at, q.not_before, q.attempt,
+  CASE WHEN q.held + q.served >= v.virtual THEN q.held + q.served ELSE v.virtual END + (q.place - 1) * q.typical AS tag,
+  CASE WHEN q.place = 1 AND v.virtual > q.held + q.served THEN v.virtual - q.held - q.served ELSE 0 END AS lift,
+  q.typical
+FROM (
+  SELECT r.user_id, r.id, r.kind, r.model, r.background, r.conversation_id, r.message_id, r.created_at, r.not_before, r.attempt,
+    COALESCE(s.served, 0) AS served,
+    COALESCE(s.typical, 256) / COALESCE(s.weight, 1) AS typical,
+    COALESCE((SELECT SUM(h.lift + h.charged) FROM runs h WHERE h.user_id = r.user_id AND h.state = 'running'), 0) AS held,
+    ROW_NUMBER() OVER (PARTITION BY r.user_id ORDER BY r.background, r.created_at, r.id) AS place
+  FROM runs r LEFT JOIN shares s ON s.user_id = r.user_id
+  WHERE r.state = 'queued'
+) q
+CROSS JOIN (
+  SELECT COALESCE(
+    (SELECT MAX(tag) FROM runs WHERE state = 'running'),
+    (SELECT MAX(served) FROM shares),
+    0) AS virtual
+) v;
+
+-- Theoretical arrival times of the limiter (GCRA), per user and per key of a guest.
+CREATE TABLE limits (
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  arrival BIGINT NOT NULL,
+  PRIMARY KEY (user_id, name)
+);
+CREATE TABLE attempts (
+  key TEXT PRIMARY KEY NOT NULL,
+  arrival BIGINT NOT NULL
+);
+
+CREATE TABLE widgets (
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  title TEXT NOT NULL,
+  settings TEXT NOT NULL DEFAULT '{}',
+  position INTEGER NOT NULL,
+  width INTEGER NOT NULL,
+  height INTEGER NOT NULL,
+  content TEXT,
+  refreshed_at BIGINT,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, id)
+);
+
+-- What was found out about a model server, so that a restart need not find it out again.
+CREATE TABLE findings (
+  server TEXT NOT NULL,
+  model TEXT NOT NULL,
+  version TEXT NOT NULL,
+  slots INTEGER NOT NULL,
+  found_at BIGINT NOT NULL,
+  PRIMARY KEY (server, model)
+);
+
+-- Full text: `owner` holds the user's token, so that a search reads only the postings of that user.
+CREATE VIRTUAL TABLE messages_fts USING fts5 (owner, search_text, tokenize = 'unicode61 remove_diacritics 0', content = '');

@@ -1,0 +1,93 @@
+"""The vault of one computer: a master key from a setting, or in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from kira.domain.errors import WrongSetting
+from kira.domain.keys import KEY_BYTES, key_for
+
+FILE_NAME = "master.key"
+MASTER_KEY_CHARACTERS_MIN = 32
+
+
+class KeyfileVault:
+    """Derives every key from one master key."""
+
+    def __init__(self, master: bytes) -> None:
+        """Derive from `master`, a secret of at least 32 bytes."""
+        self._master = master
+        self._keys: dict[str, bytes] = {}
+
+    def key(self, purpose: str) -> bytes:
+        """Return the 32 bytes of `purpose`, always the same for one master key."""
+        if purpose not in self._keys:
+            self._keys[purpose] = key_for(self._master, purpose)
+        return self._keys[purpose]
+
+
+def open_vault(folder: Path, master_key: str | None = None) -> KeyfileVault:
+    """Open the vault with `master_key` (KIRA_MASTER_KEY), or with the key file in `folder`, made if missing.
+
+    Raises WrongSetting, with what to do, for a short key, and for a file that is damaged or that others can read.
+    """
+    if master_key is not None:
+        if len(master_key) < MASTER_KEY_CHARACTERS_MIN:
+            raise WrongSetting(f"KIRA_MASTER_KEY is too short: give at least {MASTER_KEY_CHARACTERS_MIN} characters.")
+        return KeyfileVault(master_key.encode("utf-8", "surrogateescape"))
+    path = folder / FILE_NAME
+    try:
+        if not path.exists():
+            _make(path)
+        return KeyfileVault(_read(path))
+    except OSError as found:
+        raise WrongSetting(f"The key file {path} cannot be used: {found.strerror}. Check KIRA_DATA.") from found
+
+
+def _make(path: Path) -> None:
+    """Write a new key beside `path` and link it there: nobody ever reads half a key, and the first maker wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            return  # Another process was first; its key counts.
+        _keep_name(path.parent)
+    finally:
+        fresh.unlink()
+
+
+def _keep_name(folder: Path) -> None:
+    """Make the new file's name survive a power loss, where folders can be synchronised."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        text = file.read(1024)
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise WrongSetting(f"Others can read the key file {path}. Run `chmod 600 {path}` and start Kira again.")
+    try:
+        master = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        master = b""
+    if len(master) != KEY_BYTES:
+        raise WrongSetting(f"The key file {path} is damaged. Put it back from a backup; a new key ends all sessions.")
+    return master

@@ -1,0 +1,114 @@
+"""The herald: tells everybody who waits their place, how long it lasts, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kira.domain.errors import GaveUp, KiraError, ModelNotFound
+from kira.domain.limits import PLACES_SECONDS
+from kira.domain.runs import State
+from kira.ports.engine import Engine, Fleet
+from kira.ports.queue import Lost, Place, Queue
+from kira.ports.stream import Source, Stream
+from kira.services.waiting import Line
+
+log = logging.getLogger("kira.worker")
+
+LOOK_SECONDS = 5.0
+"""How often the table is looked at when nobody here knows of a waiting run: another process may have added one."""
+
+
+@dataclass(slots=True)
+class Herald:
+    """Watches the line while somebody stands in it."""
+
+    queue: Queue
+    stream: Stream
+    engine: Engine
+    line: Line
+    _told: dict[str, tuple[int, float, str | None]] = field(default_factory=dict)
+    _looked: float = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Say whether the table is to be looked at although nothing is known to wait; at most every LOOK_SECONDS."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        return True
+
+    async def run(self) -> None:
+        """Tell places until cancelled."""
+        while True:
+            await asyncio.sleep(PLACES_SECONDS)
+            if self.line.waiting or self._told:
+                try:
+                    await self.tell()
+                except KiraError as error:
+                    log.warning("%s", error.message)
+
+    async def tell(self) -> None:
+        """Look at the line once and tell what changed."""
+        fleet = self.engine.fleet()
+        await self._end_hopeless(fleet)
+        places = await self.queue.places()
+        self.line.waiting = len(places)
+        self.line.slots = max(1, fleet.slots)
+        why = _why(fleet)
+        told: dict[str, tuple[int, float, str | None]] = {}
+        for place in places:
+            state = (place.position, self.line.wait_s(place.position), why)
+            told[place.run_id] = state
+            if self._told.get(place.run_id) != state:
+                await self._tell(place, state, self._told.get(place.run_id))
+        self._told = told
+
+    async def tell_lost(self, lost: Sequence[Lost]) -> None:
+        """Tell the readers of runs whose worker is gone."""
+        for each in lost:
+            source = Source(each.user_id, each.run_id, each.conversation_id, each.kind)
+            if each.end is State.FAILED:
+                said = ("failed", {"code": GaveUp.code, "message": GaveUp().message})
+            elif each.end is State.CANCELLED:
+                said = ("cancelled", {})
+            else:
+                said = ("reason", {"text": "The worker stopped; the answer begins again."})
+                self.line.joined()
+            await self.stream.append(source, each.attempt + 1, [said])
+
+    async def _tell(
+        self, place: Place, state: tuple[int, float, str | None], before: tuple[int, float, str | None] | None
+    ) -> None:
+        position, wait_s, why = state
+        said: list[tuple[str, dict[str, object]]] = []
+        if before is None or before[:2] != state[:2]:
+            said.append(("queued", {"position": position, "wait_s": wait_s}))
+        if why is not None and (before is None or before[2] != why):
+            said.append(("reason", {"text": why}))
+        if said:
+            source = Source(place.user_id, place.run_id, place.conversation_id, place.kind)
+            await self.stream.append(source, max(1, place.attempt), said)
+
+    async def _end_hopeless(self, fleet: Fleet) -> None:
+        """End runs that ask for a model which no server has, while all servers answer."""
+        if any(server.state in ("down", "slow") for server in fleet.servers):
+            return
+        known = {model.name for model in fleet.models}
+        for model in await self.queue.wanted():
+            if model not in known:
+                message = f"No model server has {model}. Pull it with `ollama pull {model}`, or choose another model."
+                for each in await self.queue.fail_model(model, ModelNotFound.code, message):
+                    source = Source(each.user_id, each.run_id, each.conversation_id, each.kind)
+                    said = ("failed", {"code": ModelNotFound.code, "message": message})
+                    await self.stream.append(source, max(1, each.attempt), [said])
+
+
+def _why(fleet: Fleet) -> str | None:
+    """Return why nothing goes on, if no server answers."""
+    if fleet.servers and all(server.state == "down" for server in fleet.servers):
+        return fleet.servers[0].message
+    return None

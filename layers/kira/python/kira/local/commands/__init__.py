@@ -1,0 +1,1 @@
+"""What each subcommand of `kira` does; one file a command."""

@@ -1,0 +1,197 @@
+"""Every area in one app and one worker beside it, in one process, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from kira.domain.accounts import AccountsMode
+from kira.domain.errors import Forbidden, KiraError, WrongSetting
+from kira.domain.limits import CONNECTIONS_WAITING_MAX
+from kira.jobs.line import Herald
+from kira.jobs.sweeping import sweep
+from kira.jobs.telling import Telling
+from kira.jobs.worker import Worker
+from kira.local.settings import LocalSettings
+from kira.local.world import Local
+from kira.services.kira import Kira
+from kira.web.apps import build
+from kira.web.door import Door
+from kira.web.files import Dashboard
+
+log = logging.getLogger("kira")
+
+DASHBOARD = Path(__file__).parent / "dashboard"
+STREAMS_CLOSE_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What people are told when Kira answers: its address, and the local token where there are no accounts."""
+
+    address: str
+    token: str | None
+
+    @property
+    def link(self) -> str:
+        """The address to open."""
+        return f"{self.address}/?token={self.token}" if self.token else self.address
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: Kira drains first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to Kira."""
+        yield
+
+
+def listen(settings: LocalSettings) -> socket.socket:
+    """Bind the port first, so that a busy one is told at once; raises WrongSetting."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            told = f"KIRA_PORT {settings.port} is taken by another program. Stop it, or set KIRA_PORT to another port."
+        else:
+            told = f"KIRA_HOST {settings.host} port {settings.port} cannot be listened on: {error.strerror}."
+        raise WrongSetting(told) from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def kira_of(settings: LocalSettings, world: Local, *, alone: bool) -> Kira:
+    """Build every service on `world`; `alone` when Kira has one user."""
+    return Kira(world, settings.accounts, settings.limits(alone=alone), settings.model)
+
+
+def worker_of(kira: Kira, settings: LocalSettings) -> Worker:
+    """Build the worker on Kira's world."""
+    world = kira.world
+    herald = Herald(world.queue, world.stream, world.engine, kira.line)
+    telling = Telling(world.stream)
+    return Worker(kira.answering, world.engine, world.queue, herald, telling, settings.grace_s)
+
+
+async def is_alone(world: Local, settings: LocalSettings) -> bool:
+    """Say whether Kira has one user: accounts are off and none was added."""
+    kira = Kira(world, settings.accounts)
+    return (await kira.accounts.options()).accounts is AccountsMode.OFF
+
+
+async def serve(settings: LocalSettings, told: Callable[[Ready, Kira], None], *, with_worker: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; `told` is called once Kira answers.
+
+    Raises WrongSetting when a setting cannot work.
+    """
+    bound = listen(settings)
+    world = Local(settings)
+    try:
+        kira = kira_of(settings, world, alone=await is_alone(world, settings))
+        token = await _local_token(kira)
+        app = build(kira)
+        app.mount("/", Dashboard(DASHBOARD))
+        door = Door(app)
+        app.state.answered = door.answered
+        server = _Server(_config(door))
+        stop = _on_signals()
+        worker = worker_of(kira, settings) if with_worker else None
+        tasks = [asyncio.create_task(sweep(kira.sessions))]
+        working = asyncio.create_task(worker.run() if worker else world.engine.start())
+        serving = asyncio.create_task(server.serve([bound]))
+        await _until_started(server, serving)
+        told(Ready(_address(bound, settings.host), token), kira)
+        await _until(stop, serving, working if worker else None)
+        app.state.unready = "Kira is stopping. It will be back shortly."
+        if worker:
+            worker.stop()
+            await working
+        server.should_exit = True
+        await serving
+        for task in tasks:
+            task.cancel()
+    finally:
+        bound.close()
+        await world.close()
+
+
+async def work(settings: LocalSettings) -> None:
+    """Only work on runs, until SIGTERM or SIGINT, then drain."""
+    world = Local(settings)
+    try:
+        worker = worker_of(kira_of(settings, world, alone=True), settings)
+        stop = _on_signals()
+        working = asyncio.create_task(worker.run())
+        await _until(stop, working)
+        worker.stop()
+        await working
+    finally:
+        await world.close()
+
+
+def _config(door: Door) -> uvicorn.Config:
+    return uvicorn.Config(
+        door,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        backlog=CONNECTIONS_WAITING_MAX,
+        timeout_graceful_shutdown=STREAMS_CLOSE_SECONDS,
+        timeout_keep_alive=75,
+    )
+
+
+async def _local_token(kira: Kira) -> str | None:
+    try:
+        await kira.accounts.local_user()
+    except Forbidden:
+        return None
+    return kira.tokens.local()
+
+
+def _on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise KiraError("Kira's web server did not start.")
+        await asyncio.sleep(0.005)
+
+
+async def _until(stop: asyncio.Event, *tasks: asyncio.Task[None] | None) -> None:
+    """Wait for a signal, or for the end of a task that should not end: then its error is raised."""
+    stopped = asyncio.create_task(stop.wait())
+    watched = [task for task in tasks if task is not None]
+    await asyncio.wait([stopped, *watched], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in watched:
+        if task.done():
+            task.result()
+
+
+def _address(bound: socket.socket, host: str) -> str:
+    port = bound.getsockname()[1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - it is what was asked for
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -1,0 +1,56 @@
+"""Local: which adapter keeps each promise on one computer."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from kira.adapters.clock.system import SystemClock
+from kira.adapters.queue.table import TableQueue
+from kira.adapters.stream.process import ProcessStream
+from kira.adapters.vault.keyfile import open_vault
+from kira.local.settings import LocalSettings
+from kira.ports.clock import Clock
+from kira.ports.database import Database
+from kira.ports.engine import Engine
+from kira.ports.queue import Queue
+from kira.ports.stream import Stream
+from kira.ports.vault import Vault
+
+
+class Local:
+    """The world of one computer; what is loaded is decided here, on first use."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        """Use `settings`."""
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.stream: Stream = ProcessStream()
+
+    @cached_property
+    def database(self) -> Database:
+        """One SQLite file in KIRA_DATA."""
+        from kira.adapters.database.sqlite import SqliteConfig, create_database
+
+        return create_database(SqliteConfig(self.settings.data / "kira.sqlite"))
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The runs table."""
+        return TableQueue(self.database, self.clock)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """A key file in KIRA_DATA, or KIRA_MASTER_KEY."""
+        return open_vault(self.settings.data, self.settings.master_key)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Ollama servers, and the demo model."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if "engine" in self.__dict__:
+            await self.engine.close()
+        if "database" in self.__dict__:
+            await self.database.close()

@@ -1,0 +1,137 @@
+"""Runs as their users see them: where they stand, what they say, and how to stop them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from kira.domain.errors import NotFound
+from kira.domain.events import Event, first_number
+from kira.domain.runs import ENDED, Run, State
+from kira.ports.clock import Clock
+from kira.ports.database import Call
+from kira.ports.queue import Queue
+from kira.ports.stream import Said, Source, Stream
+from kira.services import rows
+from kira.services.visits import Visit
+from kira.services.waiting import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Reads runs of one user and follows what they say."""
+
+    clock: Clock
+    queue: Queue
+    stream: Stream
+    line: Line
+
+    async def one(self, visit: Visit, run_id: str) -> Run:
+        """Return a run, with its place and estimated wait while it waits; raises NotFound."""
+        run = await self._read(visit, run_id)
+        if run.state is not State.QUEUED:
+            return run
+        for place in await self.queue.places():
+            if place.run_id == run_id:
+                return replace(run, position=place.position, wait_s=self.line.wait_s(place.position))
+        return run
+
+    async def cancel(self, visit: Visit, run_id: str) -> Run:
+        """End a waiting run or ask a running one to stop; an ended run stays as it is. Raises NotFound."""
+        stopped, found = await visit.run(
+            [
+                Call("runs.cancel", {"run_id": run_id, "now": self.clock.now()}),
+                Call("runs.one", {"run_id": run_id}),
+            ]
+        )
+        if not found.rows:
+            raise NotFound
+        run = rows.run(found.rows[0])
+        if stopped.rows and run.state is State.CANCELLED:
+            source = Source(visit.user_id, run.id, run.conversation_id, run.kind)
+            await self.stream.append(source, found.rows[0]["attempt"], [("cancelled", {})])
+        self.queue.interrupt()
+        return run
+
+    async def follow(self, visit: Visit, run_id: str, after: int) -> AsyncIterator[list[Event]]:
+        """Return what a run says above the number `after`; raises NotFound before the first event.
+
+        A run whose events are no longer kept is told from the database: the whole text, then its end.
+        """
+        if await self.stream.knows(visit.user_id, run_id):
+            await visit.check()
+            return self.stream.follow(visit.user_id, run_id, after)
+        found = await visit.query("runs.one", {"run_id": run_id})
+        if not found:
+            raise NotFound
+        run, attempt = rows.run(found[0]), int(found[0]["attempt"])
+        if run.state in ENDED:
+            return _told(await self._told(visit, run, max(attempt, 1), after))
+        return self._follow_elsewhere(visit, run_id, after)
+
+    async def follow_user(self, visit: Visit, after: int | None) -> AsyncIterator[list[Said]]:
+        """Return what all active runs of the user say; ends when none is left."""
+        active = await visit.query("runs.active")
+        return self._until_idle(visit, {str(row["id"]) for row in active}, after)
+
+    async def _until_idle(self, visit: Visit, active: set[str], after: int | None) -> AsyncIterator[list[Said]]:
+        if not active and after is None:
+            return
+        async for batch in self.stream.follow_user(visit.user_id, after):
+            for said in batch:
+                if said.event.kind in ("done", "failed", "cancelled"):
+                    active.discard(said.source.run_id)
+                else:
+                    active.add(said.source.run_id)
+            yield batch
+            if not batch or not active:
+                # Silence, or perhaps the end: runs of another process say nothing here, so the table is asked.
+                active = {str(row["id"]) for row in await visit.rows.query("runs.active")}
+                if not active:
+                    return
+
+    async def _follow_elsewhere(self, visit: Visit, run_id: str, after: int) -> AsyncIterator[list[Event]]:
+        """Follow a run that this process has not heard of yet: it may begin here, or end elsewhere."""
+        async for batch in self.stream.follow(visit.user_id, run_id, after):
+            yield batch
+            if not batch and not await self.stream.knows(visit.user_id, run_id):
+                found = await visit.rows.query("runs.one", {"run_id": run_id})
+                run = rows.run(found[0]) if found else None
+                if run is None:
+                    return
+                if run.state in ENDED:
+                    yield await self._told(visit, run, int(found[0]["attempt"]), after)
+                    return
+
+    async def _told(self, visit: Visit, run: Run, attempt: int, after: int) -> list[Event]:
+        said: list[tuple[str, dict[str, object]]] = [("restart", {})] if after else []
+        if run.answer_id is not None:
+            answer = await visit.rows.query("messages.one", {"message_id": run.answer_id})
+            if answer:
+                said.append(("delta", {"text": answer[0]["content"]}))
+        said.append(_end(run))
+        number = max(first_number(attempt + 1), after + 1)
+        return [Event(number + place, kind, data) for place, (kind, data) in enumerate(said)]
+
+    async def _read(self, visit: Visit, run_id: str) -> Run:
+        found = await visit.query("runs.one", {"run_id": run_id})
+        if not found:
+            raise NotFound
+        return rows.run(found[0])
+
+
+async def _told(batch: list[Event]) -> AsyncIterator[list[Event]]:
+    yield batch
+
+
+def _end(run: Run) -> tuple[str, dict[str, object]]:
+    if run.state is State.DONE:
+        usage = run.usage
+        spent = {
+            "prompt_tokens": usage.prompt_tokens if usage else 0,
+            "completion_tokens": usage.completion_tokens if usage else 0,
+        }
+        return "done", {"message_id": run.answer_id, "usage": spent}
+    if run.state is State.FAILED and run.error is not None:
+        return "failed", {"code": run.error.code, "message": run.error.message}
+    return "cancelled", {}

@@ -1,0 +1,42 @@
+"""What is known about the line: how many wait, how long a run takes, and so how long a place lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kira.domain.limits import RUNS_WAITING_MAX
+
+FIRST_GUESS_SECONDS = 8.0
+SMOOTHING = 0.2
+
+
+@dataclass(slots=True)
+class Line:
+    """The line as this process last saw it; `service_s` is the smoothed duration of a run in seconds."""
+
+    waiting: int = 0
+    slots: int = 1
+    free: int = 0
+    service_s: float = FIRST_GUESS_SECONDS
+    _measured: bool = field(default=False)
+
+    def took(self, seconds: float) -> None:
+        """Learn from a run that took `seconds`."""
+        self.service_s = seconds if not self._measured else self.service_s + SMOOTHING * (seconds - self.service_s)
+        self._measured = True
+
+    def wait_s(self, position: int) -> float:
+        """Return the estimated seconds until the run at `position` (1 is next) begins."""
+        if position <= self.free:
+            return 0.0
+        return round((position - self.free) * self.service_s / max(1, self.slots), 1)
+
+    def joined(self) -> int:
+        """Count one more waiting run and return its likely position."""
+        self.waiting += 1
+        return self.waiting
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether all users together have as many waiting runs as Kira keeps."""
+        return self.waiting >= RUNS_WAITING_MAX

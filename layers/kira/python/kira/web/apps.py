@@ -1,0 +1,64 @@
+"""Apps: areas of the API put together; a Lambda serves one area, one computer serves all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from kira import __version__
+from kira.services.kira import Kira
+from kira.web import auth, conversations, docs, errors, health, metrics, runs, widgets
+from kira.web.schemas import ErrorShown
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+AREAS: dict[str, tuple[APIRouter, ...]] = {
+    "auth": (auth.router,),
+    "chat": (conversations.router, runs.router),
+    "widgets": (widgets.router,),
+    "health": (health.router, metrics.router),
+}
+
+
+def build(kira: Kira | None, *areas: str, lifespan: Lifespan | None = None) -> FastAPI:
+    """Return the app of `areas` (all of AREAS when none is named) on `kira`, which `lifespan` may set later."""
+    app = FastAPI(
+        title="Kira",
+        version=__version__,
+        description="A multi-user AI assistant that shares model slots fairly.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan or _nothing,
+        generate_unique_id_function=_short,
+        responses={"4XX": {"model": ErrorShown}, "5XX": {"model": ErrorShown}},
+        separate_input_output_schemas=False,
+    )
+    app.state.kira = kira
+    errors.install(app)
+    for area in areas or AREAS:
+        for router in AREAS[area]:
+            app.include_router(router)
+    app.add_route("/api/openapi.json", _openapi, include_in_schema=False)
+    app.add_route("/api/docs", _docs, include_in_schema=False)
+    return app
+
+
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(request.app.openapi(), headers={"cache-control": "no-cache"})
+
+
+async def _docs(request: Request) -> Response:
+    return HTMLResponse(docs.page(request.app.openapi()), headers={"cache-control": "no-cache"})
+
+
+@asynccontextmanager
+async def _nothing(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def _short(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,87 @@
+"""Runs and their events over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response
+
+from kira.domain.events import Event
+from kira.domain.runs import Run
+from kira.ports.engine import Fleet
+from kira.ports.stream import Said
+from kira.web.event_stream import PING, EventStream
+from kira.web.schemas import ModelsShown, RunOnlyShown, RunShown
+from kira.web.signed_in import KiraOf, RunId, Visitor
+
+router = APIRouter(prefix="/api", tags=["chat"])
+
+LastEventId = Annotated[str | None, Header(description="The number of the last event that was read.")]
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/runs/{run_id}", response_model=RunShown)
+async def get_run(kira: KiraOf, visit: Visitor, run_id: RunId) -> Run:
+    """Return where a run stands."""
+    return await kira.runs.one(visit, run_id)
+
+
+@router.post("/runs/{run_id}/cancel", status_code=202, response_model=RunOnlyShown)
+async def cancel_run(kira: KiraOf, visit: Visitor, run_id: RunId) -> dict[str, Run]:
+    """Stop a run; what it has written so far is kept as the answer."""
+    return {"run": await kira.runs.cancel(visit, run_id)}
+
+
+@router.get("/runs/{run_id}/events", response_class=EventStream, responses=STREAM)
+async def follow_run(kira: KiraOf, visit: Visitor, run_id: RunId, last_event_id: LastEventId = None) -> Response:
+    """Follow what a run says, from the event after Last-Event-ID."""
+    seat = kira.seats.take(visit.user_id)
+    batches = await kira.runs.follow(visit, run_id, _number(last_event_id) or 0)
+    return EventStream(_frames(batches), seat)
+
+
+@router.get("/events", response_class=EventStream, responses=STREAM)
+async def follow_all(kira: KiraOf, visit: Visitor, last_event_id: LastEventId = None) -> Response:
+    """Follow all of the user's active runs; says `idle` and ends when none is left."""
+    seat = kira.seats.take(visit.user_id)
+    batches = await kira.runs.follow_user(visit, _number(last_event_id))
+    return EventStream(_user_frames(batches), seat)
+
+
+@router.get("/models", response_model=ModelsShown)
+async def list_models(kira: KiraOf, visit: Visitor) -> dict[str, object]:
+    """List the models that can be chosen."""
+    await visit.check()
+    fleet: Fleet = kira.models.fleet()
+    return {
+        "items": fleet.models,
+        "default": kira.models.default,
+        "servers": fleet.servers,
+        "advice": fleet.advice,
+    }
+
+
+async def _frames(batches: AsyncIterator[list[Event]]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        yield b"".join(event.frame() for event in batch) or PING
+
+
+async def _user_frames(batches: AsyncIterator[list[Said]]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        yield b"".join(_user_frame(said) for said in batch) or PING
+    yield b"event: idle\ndata: {}\n\n"
+
+
+def _user_frame(said: Said) -> bytes:
+    event = Event(said.number, said.event.kind, said.event.data)
+    source = said.source
+    return event.frame(run_id=source.run_id, conversation_id=source.conversation_id, kind=source.kind)
+
+
+def _number(text: str | None) -> int | None:
+    """Return a Last-Event-ID as a number; what no stream of Kira's ever sent means from the start."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
