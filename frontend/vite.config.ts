@@ -3,15 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { svelteTesting } from '@testing-library/svelte/vite';
 import { defineConfig } from 'vitest/config';
-import { budget } from './build/budget';
-import { kiraBuild } from './build/kira-build';
+import { budget } from './build/budget.ts';
+import { kiraBuild } from './build/kira-build.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const server = process.env.KIRA_DEV_SERVER ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [
-    svelte({ compilerOptions: { runes: true } }),
+    svelte(),
     svelteTesting(),
     kiraBuild({
       icon: 'src/icon.svg',

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kira.adapters.vault.keyfile import FILE_NAME, open_vault
+from kira.adapters.vault.keyfile import FILE_NAME, make_key_file, open_vault
 from kira.domain.errors import WrongSetting
 from kira.ports.vault import Vault
 from kira.testing.vault import MemoryVault
@@ -84,6 +84,15 @@ def test_a_short_setting_is_refused_without_being_told(tmp_path: Path) -> None:
         open_vault(tmp_path, "hunter2")
     assert "hunter2" not in refused.value.message
     assert not list(tmp_path.iterdir())
+
+
+def test_a_key_file_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    make_key_file(path)
+    first = path.read_bytes()
+    make_key_file(path)
+    assert path.read_bytes() == first
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def _open_and_tell(folder: Path) -> bytes:

@@ -1,29 +1,18 @@
-"""TEMPORARY until tests/conftest.py has `world`."""
+"""A small world on a real database, for services of accounts."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from kira.adapters.clock.fixed import FixedClock
-from kira.testing.vault import MemoryVault
-
-sys.path.insert(0, "/tmp/kira-accounts")
-from quickdb import QuickDb
-
-
-@dataclass
-class W:
-    clock: FixedClock = field(default_factory=FixedClock)
-    vault: MemoryVault = field(default_factory=MemoryVault)
-    database: Any = field(default_factory=QuickDb)
+from kira.adapters.database.sqlite import SqliteConfig, create_database
+from kira.testing.visiting import SmallWorld
 
 
 @pytest.fixture
-def world():
-    w = W()
-    yield w
-    w.database.db.close()
+async def small_world(tmp_path: Path) -> AsyncIterator[SmallWorld]:
+    database = create_database(SqliteConfig(tmp_path / "kira.sqlite"))
+    yield SmallWorld(database)
+    await database.close()

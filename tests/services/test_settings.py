@@ -12,20 +12,20 @@ from kira.domain.guests import Guest
 from kira.domain.limits import SYSTEM_PROMPT_CHARACTERS_MAX
 from kira.services.settings import Settings, SettingsChange, UserSettings
 from kira.services.visits import Visit
-from kira.testing.visiting import Place, accounts_of, form_of, visit_of
+from kira.testing.visiting import SmallWorld, accounts_of, form_of, visit_of
 
 
 @pytest.fixture
-def settings(world: Place) -> Settings:
-    return Settings(world.database, world.clock)
+def settings(small_world: SmallWorld) -> Settings:
+    return Settings(small_world.database, small_world.clock)
 
 
 @pytest.fixture
-async def visits(world: Place) -> list[Visit]:
+async def visits(small_world: SmallWorld) -> list[Visit]:
     """Of Aya, and of Bo."""
-    accounts, home = accounts_of(world), Guest("192.0.2.1")
+    accounts, home = accounts_of(small_world), Guest("192.0.2.1")
     made: list[SignedIn] = [await accounts.sign_up(form_of(f"{name}@example.org"), home) for name in ("aya", "bo")]
-    return [visit_of(world, signed_in) for signed_in in made]
+    return [visit_of(small_world, signed_in) for signed_in in made]
 
 
 async def test_who_has_chosen_nothing_has_the_defaults(settings: Settings, visits: list[Visit]) -> None:

@@ -16,7 +16,7 @@ from kira.domain.limits import ACCESS_TOKEN_SECONDS, SESSION_SECONDS, SIGN_IN_PE
 from kira.domain.moments import MINUTE
 from kira.services.kira import Kira
 from kira.testing.hashing import CountingHasher
-from kira.testing.visiting import PASSWORD, Place, accounts_of
+from kira.testing.visiting import PASSWORD, SmallWorld, accounts_of
 from kira.web.apps import build
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
@@ -42,15 +42,17 @@ class Browser(httpx.AsyncClient):
         return self.cookies["kira_refresh"]
 
 
-def kira_of(world: Place, mode: AccountsMode, limits: dict[str, Limit] | None = None) -> tuple[Kira, CountingHasher]:
-    kira, hasher = Kira(world, mode, limits or {}), CountingHasher()  # type: ignore[arg-type]  # the other ports are not asked
-    vars(kira)["accounts"] = accounts_of(world, mode, hasher)
+def kira_of(
+    small_world: SmallWorld, mode: AccountsMode, limits: dict[str, Limit] | None = None
+) -> tuple[Kira, CountingHasher]:
+    kira, hasher = Kira(small_world, mode, limits or {}), CountingHasher()  # type: ignore[arg-type]  # the other ports are not asked
+    vars(kira)["accounts"] = accounts_of(small_world, mode, hasher)
     return kira, hasher
 
 
 @pytest.fixture
-async def kira(world: Place) -> Kira:
-    return kira_of(world, AccountsMode.OPEN)[0]
+async def kira(small_world: SmallWorld) -> Kira:
+    return kira_of(small_world, AccountsMode.OPEN)[0]
 
 
 @pytest.fixture
@@ -76,14 +78,14 @@ def error_of(reply: httpx.Response) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("mode", "sign_up"), [(AccountsMode.OFF, False), (AccountsMode.INVITE, True), (AccountsMode.OPEN, True)]
 )
-async def test_a_guest_learns_how_one_comes_in(world: Place, mode: AccountsMode, sign_up: bool) -> None:
-    async with Browser(kira_of(world, mode)[0]) as browser:
+async def test_a_guest_learns_how_one_comes_in(small_world: SmallWorld, mode: AccountsMode, sign_up: bool) -> None:
+    async with Browser(kira_of(small_world, mode)[0]) as browser:
         options = (await browser.get("/api/auth/options")).json()
     assert (options["accounts"], options["sign_up"]) == (mode.value, sign_up)
     assert set(options) == {"accounts", "sign_up", "version"}
 
 
-async def test_signing_up_answers_with_the_user_and_a_token(kira: Kira, world: Place) -> None:
+async def test_signing_up_answers_with_the_user_and_a_token(kira: Kira, small_world: SmallWorld) -> None:
     async with Browser(kira) as browser:
         reply = await browser.enter("sign-up", AYA)
         body = reply.json()
@@ -109,8 +111,8 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(kira: Kira,
     assert (gone.value, gone["max-age"], gone["path"]) == ("", "0", "/api/auth")
 
 
-async def test_one_user_comes_in_with_the_printed_token(world: Place) -> None:
-    kira, _ = kira_of(world, AccountsMode.OFF)
+async def test_one_user_comes_in_with_the_printed_token(small_world: SmallWorld) -> None:
+    kira, _ = kira_of(small_world, AccountsMode.OFF)
     await kira.accounts.local_user()
     async with Browser(kira) as browser:
         assert error_of(await browser.enter("local", {"token": "wrong"})) == (401, "WRONG_CREDENTIALS")
@@ -121,8 +123,8 @@ async def test_one_user_comes_in_with_the_printed_token(world: Place) -> None:
         assert (await browser.get("/api/auth/me")).status_code == 200
 
 
-async def test_unknown_and_known_emails_get_the_same_answer_byte_for_byte(world: Place) -> None:
-    kira, hasher = kira_of(world, AccountsMode.OPEN)
+async def test_unknown_and_known_emails_get_the_same_answer_byte_for_byte(small_world: SmallWorld) -> None:
+    kira, hasher = kira_of(small_world, AccountsMode.OPEN)
     async with Browser(kira) as browser:
         await browser.enter("sign-up", AYA)
     answers = []
@@ -219,8 +221,8 @@ async def test_without_a_refresh_token_of_ours_there_is_no_way_in(kira: Kira, to
     assert "set-cookie" not in reply.headers
 
 
-async def test_an_expired_access_token_says_so_and_can_be_refreshed(world: Place, aya: Browser) -> None:
-    world.clock.advance(ACCESS_TOKEN_SECONDS)
+async def test_an_expired_access_token_says_so_and_can_be_refreshed(small_world: SmallWorld, aya: Browser) -> None:
+    small_world.clock.advance(ACCESS_TOKEN_SECONDS)
     reply = await aya.get("/api/auth/me")
     assert error_of(reply) == (401, "TOKEN_EXPIRED")
     assert reply.headers["www-authenticate"] == "Bearer"
@@ -228,15 +230,15 @@ async def test_an_expired_access_token_says_so_and_can_be_refreshed(world: Place
     assert (await aya.get("/api/auth/me")).status_code == 200
 
 
-async def test_forged_tokens_are_refused(kira: Kira, aya: Browser, world: Place) -> None:
+async def test_forged_tokens_are_refused(kira: Kira, aya: Browser, small_world: SmallWorld) -> None:
     good = aya.headers["authorization"].removeprefix("Bearer ")
     said = jwt.decode(good, options={"verify_signature": False})
     header, claims, signature = good.split(".")
     forged = [
         jwt.encode(said, None, "none"),
         jwt.encode(said, b"x" * 32, "HS256"),
-        jwt.encode(said | {"aud": "another"}, world.vault.key("access-token"), "HS256"),
-        jwt.encode(said | {"sid": new_id()}, world.vault.key("access-token"), "HS256"),
+        jwt.encode(said | {"aud": "another"}, small_world.vault.key("access-token"), "HS256"),
+        jwt.encode(said | {"sid": new_id()}, small_world.vault.key("access-token"), "HS256"),
         f"{header}.{claims}.{signature[::-1]}",
         f"{header}.{claims}.",
         aya.refresh_token,
@@ -301,8 +303,8 @@ async def test_a_password_is_changed_with_the_present_one_only(kira: Kira, aya: 
     assert (await aya.get("/api/auth/me")).status_code == 200
 
 
-async def test_an_admin_invites_and_the_address_lets_one_in(world: Place) -> None:
-    kira, _ = kira_of(world, AccountsMode.INVITE)
+async def test_an_admin_invites_and_the_address_lets_one_in(small_world: SmallWorld) -> None:
+    kira, _ = kira_of(small_world, AccountsMode.INVITE)
     async with Browser(kira) as admin, Browser(kira) as guest:
         await admin.enter("sign-up", AYA)
         assert error_of(await guest.enter("sign-up", BO)) == (403, "FORBIDDEN")
@@ -351,12 +353,12 @@ async def test_a_guest_and_an_ended_session_are_sent_to_sign_in(
     assert error_of(await aya.request(method, path, **content)) == (401, "UNAUTHENTICATED")  # type: ignore[arg-type]  # a body or none
 
 
-async def test_the_limit_of_requests_counts_here_too(world: Place) -> None:
-    kira, _ = kira_of(world, AccountsMode.OPEN, {"api": Limit("api", 3, MINUTE)})
+async def test_the_limit_of_requests_counts_here_too(small_world: SmallWorld) -> None:
+    kira, _ = kira_of(small_world, AccountsMode.OPEN, {"api": Limit("api", 3, MINUTE)})
     async with Browser(kira) as aya:
         await aya.enter("sign-up", AYA)
         statuses = [(await aya.get(path)).status_code for path in ["/api/auth/me", "/api/settings"] * 2]
         assert statuses == [200, 200, 200, 429]
         assert error_of(await aya.patch("/api/settings", json={"theme": "dark"})) == (429, "RATE_LIMITED")
-        world.clock.advance(60)
+        small_world.clock.advance(60)
         assert (await aya.get("/api/settings")).json()["theme"] == "system"

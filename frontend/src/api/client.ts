@@ -63,7 +63,20 @@ export function useGate(next: Gate): void {
 
 const RETRY_DELAYS_MS = [400, 1500, 4000];
 const OPEN_ROUTES = /^\/api\/auth\/(options|sign-up|sign-in|local|refresh)$/;
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits for `ms`, or until the browser says that it is connected again. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(finish, ms);
+    function finish(): void {
+      clearTimeout(timer);
+      removeEventListener('online', finish);
+      resolve();
+    }
+    addEventListener('online', finish);
+  });
+}
+
 
 interface Loose {
   path?: Record<string, string>;
@@ -138,7 +151,7 @@ async function answer(route: Route, options: Loose, extra: Record<string, string
       return await authorised(path, init, OPEN_ROUTES.test(path));
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 0)) throw error;
-      await wait(delay);
+      await pause(delay);
     }
   }
   return authorised(path, init, OPEN_ROUTES.test(path));

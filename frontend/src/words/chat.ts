@@ -4,6 +4,9 @@ import { count, duration, number, ordinal } from './index';
 /** Characters of a first message that stand for a title until one is made. */
 const TITLE_LENGTH = 60;
 
+/** Short times with a tenth of a second, longer ones as everywhere. */
+const briefly = (seconds: number): string => (seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds));
+
 export const chat = {
   title: 'Chat',
   newTitle: 'New conversation',
@@ -67,7 +70,7 @@ export const chat = {
   tokens: 'Tokens',
   tokensOf: (prompt: number, completion: number) => `${number(prompt)} read, ${number(completion)} written`,
   time: 'Time',
-  timing: (waited: number, took: number) => `waited ${duration(waited)}, answered in ${duration(took)}`,
+  timing: (waited: number, took: number) => `waited ${briefly(waited)}, answered in ${briefly(took)}`,
   sentAt: 'Sent',
   run: 'Run',
   unknown: 'not known',

@@ -46,8 +46,7 @@ export const widgets = {
   neverRefreshed: 'Not refreshed yet',
   failed: 'Not refreshed.',
   unreachable: 'Kira cannot be reached.',
-  limited: (limit: string | undefined, wait: number) =>
-    `${limit ? `The limit is ${limit}. ` : 'That was too often. '}Again in ${duration(Math.ceil(wait))}.`,
+  limited: (wait: number) => `Refreshed too often for now. Again in ${duration(Math.ceil(wait))}.`,
   move: (title: string) => `Move or resize ${title}`,
   moveHelp: 'Press Enter to take it, arrow keys to move it, Shift with arrow keys or + and - to resize it, Enter to put it down, Escape to put it back.',
   taken: (title: string, place: number, of: number) => `${title} taken, place ${place} of ${of}. ${widgets.moveHelp}`,

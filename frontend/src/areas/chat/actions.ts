@@ -16,7 +16,7 @@ export interface Question {
 /** Makes a conversation that starts with `content` and puts it into the list at once. */
 export async function startConversation(content: string): Promise<Thread> {
   const made = await call('POST /api/conversations', { body: {} });
-  list.add({ ...made, title: made.title || chat.firstWords(content) });
+  list.add({ ...made, title: chat.firstWords(content) }); // The server's own first words come with the next look.
   const thread = openThread(made.id);
   thread.phase = 'ready';
   return thread;

@@ -31,9 +31,25 @@ export class Follow {
     if (this.#scroller) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
+  /** Something was added at the end. */
+  added(): void {
+    if (!this.atEnd) this.hasNew = true;
+  }
+
+  /** Runs `change`, which adds something above, and leaves what is in sight where it is. */
+  async keepInSight(change: () => Promise<void>): Promise<void> {
+    this.atEnd = false;
+    const below = this.#fromEnd();
+    await change();
+    if (this.#scroller) this.#scroller.scrollTop = this.#scroller.scrollHeight - below;
+  }
+
+  #fromEnd(): number {
+    return this.#scroller ? this.#scroller.scrollHeight - this.#scroller.scrollTop : 0;
+  }
+
   #grew(): void {
     if (this.atEnd) this.toEnd();
-    else this.hasNew = true;
   }
 
   #moved(): void {

@@ -25,7 +25,7 @@ export class Thread {
   readonly run: RunView | undefined = $derived.by(() => {
     if (this.leaf?.role !== 'user') return undefined;
     const run = replyTo(this.leaf.id);
-    return run && (run.state !== 'done' || !run.answerId || !this.tree.has(run.answerId)) ? run : undefined;
+    return run && !this.#answerOf(run) ? run : undefined;
   });
   readonly isBusy = $derived(!!this.run?.isActive);
   readonly lastModel = $derived(this.rows.findLast((row) => row.message.model)?.message.model ?? null);
@@ -124,8 +124,14 @@ export class Thread {
       return;
     }
     await this.load();
-    const answer = run.answerId ?? [...this.tree.values()].find((message) => message.run_id === run.id)?.id;
-    if (shown && answer && this.tree.has(answer)) this.leafId = answer;
+    const answer = this.#answerOf(run);
+    if (shown && answer) this.leafId = answer;
+  }
+
+  /** The message that `run` became. */
+  #answerOf(run: RunView): string | undefined {
+    if (run.answerId && this.tree.has(run.answerId)) return run.answerId;
+    return [...this.tree.values()].find((message) => message.run_id === run.id && message.role === 'assistant')?.id;
   }
 }
 

@@ -9,7 +9,6 @@ import { keepBoard, keptBoard } from './kept';
 /** Why a widget was not refreshed; `until` (ms since 1970) when a limit says when it may be again. */
 export interface Trouble {
   readonly text: string;
-  readonly limit?: string | undefined;
   readonly until?: number;
 }
 
@@ -44,6 +43,7 @@ export class Board {
   failure = $state<Failure | null>(null);
   readonly busy = new SvelteSet<Id>();
   readonly troubles = new SvelteMap<Id, Trouble>();
+  private saving = 0;
   private readonly flights = new Map<Id, Promise<void>>();
 
   constructor(private readonly user: string) {
@@ -57,6 +57,7 @@ export class Board {
   async load(): Promise<void> {
     try {
       const { items } = await call('GET /api/widgets');
+      if (this.saving) return; // What was just changed here is newer than this answer.
       this.widgets = items;
       this.state = 'ready';
       this.problem = null;
@@ -140,9 +141,14 @@ export class Board {
     const { position, ...shown } = change;
     Object.assign(widget, shown);
     const save = async (): Promise<void> => {
-      const saved = await call('PATCH /api/widgets/{id}', { path: { id }, body: change });
-      if (position === undefined) this.put(saved);
-      this.keep();
+      this.saving += 1;
+      try {
+        const saved = await call('PATCH /api/widgets/{id}', { path: { id }, body: change });
+        if (position === undefined) this.put(saved);
+        this.keep();
+      } finally {
+        this.saving -= 1;
+      }
     };
     if (quiet) await save();
     else await this.attempt(words.notSaved, save);
@@ -183,5 +189,5 @@ function isStale(widget: Widget): boolean {
 function trouble(error: unknown): Trouble {
   const text = error instanceof ApiError && error.status === 0 ? words.unreachable : sentence(error);
   if (!(error instanceof ApiError) || error.code !== 'RATE_LIMITED') return { text };
-  return { text, limit: error.problem.limit, until: Date.now() + (error.problem.retry_after_s ?? 1) * 1000 };
+  return { text, until: Date.now() + (error.problem.retry_after_s ?? 1) * 1000 };
 }

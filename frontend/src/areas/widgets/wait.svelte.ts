@@ -7,5 +7,5 @@ import type { Trouble } from './board.svelte';
 export function waitFor(trouble: Trouble | undefined): string | null {
   if (!trouble?.until) return null;
   const seconds = (trouble.until - now()) / 1000;
-  return seconds > 0 ? words.limited(trouble.limit, seconds) : null;
+  return seconds > 0 ? words.limited(seconds) : null;
 }

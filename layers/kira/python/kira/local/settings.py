@@ -14,6 +14,9 @@ from kira.domain.accounts import AccountsMode
 from kira.domain.errors import WrongSetting
 from kira.domain.limits import DEFAULTS, DRAIN_SECONDS, Limit, parse_limit
 
+SECRET = frozenset({"master_key", "password"})
+"""Settings whose values are never printed."""
+
 OFF_ALONE = frozenset({"api", "conversation", "widget"})
 """Limits that are off when Kira has one user and nobody set them."""
 
@@ -56,10 +59,16 @@ class LocalSettings(BaseSettings):
     limit_subagent: str | None = Field(None, description="Sub-agents of a user: `off` or count/period.")
     limit_widget: str | None = Field(None, description="Widget refreshes of a user: `off` or count/period.")
     master_key: str | None = Field(
-        None, description="Signs tokens and seals secrets; default: made once and kept in KIRA_DATA."
+        None, repr=False, description="Signs tokens and seals secrets; default: made once and kept in KIRA_DATA."
     )
     grace_s: float = Field(
         DRAIN_SECONDS, ge=0, le=3600, description="Seconds that running answers may take to finish when Kira stops."
+    )
+    email: str | None = Field(None, description="E-mail that `kira chat` signs in with; default: asked for.")
+    password: str | None = Field(
+        None,
+        repr=False,
+        description="Password that `kira chat` signs in with and that `kira users add` gives; default: asked for.",
     )
     ollama_num_parallel: int | None = Field(
         None,
@@ -111,7 +120,7 @@ def read(**options: object) -> LocalSettings:
         name = str(first["loc"][0]) if first["loc"] else "?"
         variable = name if name.isupper() else f"KIRA_{name.upper()}"
         value = first.get("input")
-        shown = "" if name == "master_key" else f" is {value!r}"
+        shown = "" if name in SECRET else f" is {value!r}"
         message = first["msg"].removeprefix("Value error, ")
         raise WrongSetting(f"{variable}{shown}: {message[:1].lower()}{message[1:]}.") from None
     settings.limits(alone=True)

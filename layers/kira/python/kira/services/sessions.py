@@ -8,7 +8,7 @@ from kira.domain.accounts import Role, Session, SignedIn, User
 from kira.domain.conversations import Page
 from kira.domain.errors import NotFound, Unauthenticated
 from kira.domain.guests import Guest
-from kira.domain.ids import new_id
+from kira.domain.ids import is_id, new_id
 from kira.domain.limits import ACCESS_TOKEN_SECONDS, SESSION_SECONDS
 from kira.domain.moments import SECOND
 from kira.ports.clock import Clock
@@ -99,7 +99,9 @@ class Sessions:
 
     async def finish(self, visit: Visit, session_id: str) -> None:
         """End one of the user's sessions at once; raises NotFound when they have no such living session."""
-        if not await visit.execute("sessions.finish", {"session_id": session_id, "now": self.clock.now()}):
+        await visit.check()
+        named = {"session_id": session_id, "now": self.clock.now()}
+        if not is_id(session_id) or not await visit.execute("sessions.finish", named):
             raise NotFound
 
     async def sweep(self) -> int:

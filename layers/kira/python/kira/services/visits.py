@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ GUARDS = frozenset({"guard.session", "guard.api"})
 
 def sentence(limit: Limit, wait_s: float) -> str:
     """Say in words which limit was reached and how long to wait (`wait_s` in seconds)."""
-    minutes, seconds = divmod(round(wait_s + 0.5), 60)
+    minutes, seconds = divmod(math.ceil(wait_s), 60)
     wait = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     return f"You have reached the limit of {limit.count} for {limit.name}. Try again in {wait}."
 
@@ -125,4 +126,4 @@ class Visit:
             return
         rows = await self.rows.query("guard.arrival", {"name": limit.name})
         wait = limit.wait_s(int(rows[0]["arrival"]) if rows else 0, self.clock.now())
-        raise RateLimited(sentence(limit, wait), retry_after_s=max(1, round(wait + 0.5)), limit=limit.name) from refused
+        raise RateLimited(sentence(limit, wait), retry_after_s=max(1, math.ceil(wait)), limit=limit.name) from refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 
 class CountingHasher(PasswordHasher):
@@ -16,6 +17,11 @@ class CountingHasher(PasswordHasher):
         self.verifications = 0
 
     def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - the library's name
-        """Check `password` and count."""
+        """Check `password`, and count when the whole work was done, whether it matched or not."""
+        try:
+            matched = super().verify(hash, password)
+        except VerifyMismatchError:
+            self.verifications += 1
+            raise
         self.verifications += 1
-        return super().verify(hash, password)
+        return matched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from kira.adapters.clock.fixed import FixedClock
 from kira.domain.accounts import AccountsMode, SignedIn
@@ -13,22 +13,23 @@ from kira.services.enrolment import Form
 from kira.services.passwords import Passwords
 from kira.services.visits import Visit
 from kira.testing.hashing import CountingHasher
+from kira.testing.vault import MemoryVault
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of users in tests
 
 
-class Place(Protocol):
+@dataclass(frozen=True, slots=True)
+class SmallWorld:
     """The ports that accounts need, with a clock that tests move."""
 
-    @property
-    def clock(self) -> FixedClock: ...
-    @property
-    def database(self) -> Database: ...
-    @property
-    def vault(self) -> Vault: ...
+    database: Database
+    clock: FixedClock = field(default_factory=FixedClock)
+    vault: Vault = field(default_factory=MemoryVault)
 
 
-def accounts_of(world: Place, mode: AccountsMode = AccountsMode.OPEN, hasher: CountingHasher | None = None) -> Accounts:
+def accounts_of(
+    world: SmallWorld, mode: AccountsMode = AccountsMode.OPEN, hasher: CountingHasher | None = None
+) -> Accounts:
     """Return the accounts of `world` in `mode`, with passwords that cost next to nothing."""
     passwords = Passwords(hasher or CountingHasher())
     return Accounts(world.database, world.clock, world.vault, mode, passwords)
@@ -39,7 +40,7 @@ def form_of(email: str, *, password: str = PASSWORD, name: str | None = None, in
     return Form(email, password, name, invitation)
 
 
-def visit_of(world: Place, signed_in: SignedIn) -> Visit:
+def visit_of(world: SmallWorld, signed_in: SignedIn) -> Visit:
     """Return a visit of who is signed in, without the `api` limit."""
     user = signed_in.user
     return Visit(user.id, signed_in.session_id, user.role, world.database, world.clock, None)

@@ -43,14 +43,17 @@ def open_vault(folder: Path, master_key: str | None = None) -> KeyfileVault:
     path = folder / FILE_NAME
     try:
         if not path.exists():
-            _make(path)
+            make_key_file(path)
         return KeyfileVault(_read(path))
     except OSError as found:
         raise WrongSetting(f"The key file {path} cannot be used: {found.strerror}. Check KIRA_DATA.") from found
 
 
-def _make(path: Path) -> None:
-    """Write a new key beside `path` and link it there: nobody ever reads half a key, and the first maker wins."""
+def make_key_file(path: Path) -> None:
+    """Write a new key beside `path` and link it there, so that nobody ever reads half a key and the first maker wins.
+
+    Leaves a key file that is there already alone. Raises OSError.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -36,7 +36,7 @@ def _tell(ready: Ready, kira: Kira) -> None:
     print(f"Kira is ready: {ready.link}", flush=True)
     if ready.token:
         print("This address signs you in; keep it to yourself. Stop with Ctrl+C.", flush=True)
-    asyncio.get_running_loop().create_task(_tell_models(kira))  # noqa: RUF006 - it ends with the loop, harmlessly
+    asyncio.get_running_loop().create_task(_tell_models(kira))
 
 
 async def _tell_models(kira: Kira) -> None:

@@ -187,3 +187,13 @@ CREATE TABLE findings (
 
 -- Full text: `owner` holds the user's token, so that a search reads only the postings of that user.
 CREATE VIRTUAL TABLE messages_fts USING fts5 (owner, search_text, tokenize = 'unicode61 remove_diacritics 0', content = '');
+
+CREATE TRIGGER messages_indexed AFTER INSERT ON messages BEGIN
+  INSERT INTO messages_fts (rowid, owner, search_text)
+  VALUES (new.rowid, replace(new.user_id, '-', ''), new.search_text);
+END;
+
+CREATE TRIGGER messages_unindexed AFTER DELETE ON messages BEGIN
+  INSERT INTO messages_fts (messages_fts, rowid, owner, search_text)
+  VALUES ('delete', old.rowid, replace(old.user_id, '-', ''), old.search_text);
+END;

@@ -1,0 +1,78 @@
+"""Copies of a database file: consistent while it runs, checked before they are trusted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGES_A_STEP = 1_000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a file holds: `damage` is None when it is whole, `step` is the newest step of its schema."""
+
+    damage: str | None
+    step: int | None
+    counts: dict[str, int]
+
+
+def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None:
+    """Copy the database at `path`, which may be in use, to `target`, which appears only when it is whole.
+
+    `progress` is told pages done and pages in all. Raises sqlite3.Error and OSError.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+        os.close(descriptor)
+        with (
+            closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as source,
+            closing(sqlite3.connect(part)) as copy,
+        ):
+
+            def told(_: int, remaining: int, total: int) -> None:
+                if progress is not None:
+                    progress(total - remaining, total)
+
+            source.backup(copy, pages=PAGES_A_STEP, progress=told, sleep=0.005)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check(path: Path) -> Check:
+    """Look a file over: whole, of which step, how many rows in each table. Raises sqlite3.Error when it is no database."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        found = damage(connection)
+        tables = counts(connection)
+        step = None
+        if "schema_steps" in tables:
+            step = connection.execute("SELECT MAX(number) FROM schema_steps").fetchone()[0]
+        return Check(found, step, tables)
+
+
+def damage(connection: sqlite3.Connection) -> str | None:
+    """Return what is wrong with a database, or None (integrity_check and foreign_key_check)."""
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        return str(found)
+    orphans = connection.execute("PRAGMA foreign_key_check").fetchone()
+    return f"a row of {orphans[0]} refers to nothing" if orphans else None
+
+
+def counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the number of rows of every table of Kira's."""
+    query = (
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '%_fts%'"
+    )
+    names = [name for (name,) in connection.execute(query)]
+    return {name: connection.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in names}  # noqa: S608

@@ -1,0 +1,74 @@
+"""The statements: every one has a name, lies in a `.sql` file, and tenant ones are proven to stay within one user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kira.domain.errors import UnprovenStatement
+
+FOLDER = Path(__file__).parent / "sql"
+_HEAD = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
+_READS = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|WITH\s+(?!.*\b(INSERT|UPDATE|DELETE)\b))", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement; `tables` are those that its proof names (None for system statements, which need none)."""
+
+    name: str
+    sql: str
+    writes: bool
+    tables: frozenset[str] | None = None
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the text with its blanks made equal."""
+        return hashlib.sha256(" ".join(self.sql.split()).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All statements of one database: `tenant` for one user's rows, `system` for the narrow way across users."""
+
+    tenant: Mapping[str, Statement]
+    system: Mapping[str, Statement]
+
+
+def read(folder: Path, dialect: str) -> dict[str, Statement]:
+    """Return the statements of `folder`; those in its subfolder `dialect` take the place of equal names."""
+    found = {}
+    for path in (*sorted(folder.glob("*.sql")), *sorted((folder / dialect).glob("*.sql"))):
+        for name, sql in parse(path.read_text(encoding="utf-8")):
+            full = f"{path.stem}.{name}"
+            found[full] = Statement(full, sql, writes=not _READS.match(sql))
+    return found
+
+
+def parse(text: str) -> Iterator[tuple[str, str]]:
+    """Yield name and SQL of each statement of a file."""
+    parts = _HEAD.split(text)
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        lines = [line for line in body.strip().splitlines() if not line.startswith("--")]
+        yield name, "\n".join(lines).strip().removesuffix(";")
+
+
+def load(dialect: str, folder: Path = FOLDER) -> Catalogue:
+    """Return the catalogue of `folder` for `dialect`.
+
+    Raises UnprovenStatement for a tenant statement whose text is not the one that was proven.
+    """
+    proofs = json.loads((folder / "proofs.json").read_text(encoding="utf-8"))[dialect]
+    tenant = {}
+    for name, statement in read(folder / "queries", dialect).items():
+        proof = proofs.get(name)
+        if proof is None or proof["sha256"] != statement.digest:
+            raise UnprovenStatement(
+                f"The statement {name} was changed after it was proven. Run `python -m kira.testing.prover`."
+            )
+        tenant[name] = Statement(name, statement.sql, statement.writes, frozenset(proof["tables"]))
+    return Catalogue(tenant, read(folder / "system", dialect))

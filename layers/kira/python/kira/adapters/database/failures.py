@@ -1,0 +1,38 @@
+"""What SQLite says went wrong, as errors a person can read; never a statement, a value or a path of a stack."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from kira.domain.errors import Conflict, DiskFull, Invalid, KiraError, Unavailable, UnprovenStatement
+
+_PRIMARY = 0xFF  # the low byte of an extended result code is the primary one
+
+
+def kira_error(error: BaseException) -> BaseException:
+    """Return `error` as a KiraError where it is one of the database's, otherwise itself."""
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid("A text contains half of a surrogate pair, which is not text.")
+    if isinstance(error, TimeoutError):
+        return Unavailable("The database was busy for too long. Try again.", retry_after_s=1)
+    if not isinstance(error, sqlite3.Error) or isinstance(error, KiraError):
+        return error
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY
+    return _of(code, error)
+
+
+def _of(code: int, error: sqlite3.Error) -> BaseException:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return DiskFull()
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("The database is busy. Try again.", retry_after_s=1)
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        told = "Kira's data folder (KIRA_DATA) cannot be written, so nothing was changed. Give Kira the right to write."
+        return Unavailable(told, retry_after_s=10)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Unavailable("The database file is damaged. Run `kira doctor`, then `kira restore`.", retry_after_s=60)
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return Conflict()
+    if code == sqlite3.SQLITE_AUTH:
+        return UnprovenStatement()
+    return error

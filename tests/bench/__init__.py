@@ -1,0 +1,1 @@
+"""The measured marks, printed as ratios against the same load straight at the model server."""

@@ -1,0 +1,142 @@
+"""Fairness: a light user behind a heavy one, and ten users with endless work."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+from tests.bench.marks import Mark, jain
+from tests.bench.rig import Answer, client, direct, follow, kira_up, model_server, together, users
+
+SLOTS = 4
+HEAVY = 40
+TOKENS = 100
+USERS = 10
+ENDLESS_SECONDS = 30.0
+WAITING_EACH = 3
+
+
+def heavy_and_light() -> list[Mark]:
+    """A sends HEAVY messages, B sends one a second later."""
+    with tempfile.TemporaryDirectory() as folder, model_server(slots=SLOTS, tokens=TOKENS) as server:
+        tokens = asyncio.run(users(Path(folder), 2))
+        settings = {"KIRA_ACCOUNTS": "open", "KIRA_LIMIT_API": "off", "KIRA_LIMIT_CONVERSATION": "off"}
+        with kira_up(Path(folder), server.address, **settings) as kira:
+            wait, refused = asyncio.run(_heavy_and_light(kira.address, tokens))
+    rule = f"{SLOTS} slots, B's first token after B's request, over the time of one answer; slots found out by Kira"
+    return [
+        Mark("B behind A's 40, in service times", wait, 1.1, "", rule, peers="9.7; 9.4"),
+        Mark("refused of 41", refused, 0, "", rule, peers="none; none"),
+    ]
+
+
+async def _heavy_and_light(address: str, tokens: list[str]) -> tuple[float, int]:
+    async with client(address) as session:
+        for _ in range(3):  # the model is loaded and its slots are found
+            await _whole(session, tokens[0], "warm up")
+        alone = await _whole(session, tokens[0], "one answer alone")
+        heavy = [asyncio.create_task(_whole(session, tokens[0], f"heavy {n}")) for n in range(HEAVY)]
+        await asyncio.sleep(1)
+        light = await _whole(session, tokens[1], "light")
+        answers = [light, *await asyncio.gather(*heavy)]
+        refused = sum(not answer.whole for answer in answers)
+        return light.first_s / alone.total_s, refused
+
+
+async def _whole(session: aiohttp.ClientSession, token: str, content: str) -> Answer:
+    headers = {"Authorization": f"Bearer {token}"}
+    began = time.perf_counter()
+    async with session.post("/api/conversations", headers=headers) as response:
+        conversation = await response.json()
+    path = f"/api/conversations/{conversation['id']}/messages"
+    async with session.post(path, json={"content": content}, headers=headers) as response:
+        asked = await response.json()
+    if "run" not in asked:
+        return Answer(0, 0, "", False)
+    return await follow(session, headers, asked["run"]["id"], began)
+
+
+def endless() -> list[Mark]:
+    """Ten users keep runs waiting all the time; beside it the same work straight at the model server, FIFO."""
+    with tempfile.TemporaryDirectory() as folder, model_server(slots=SLOTS, tokens=TOKENS) as server:
+        tokens = asyncio.run(users(Path(folder), USERS))
+        settings = {"KIRA_ACCOUNTS": "open", "KIRA_LIMIT_API": "off", "KIRA_LIMIT_CONVERSATION": "off"}
+        with kira_up(Path(folder), server.address, **settings) as kira:
+            received, plain, empty = asyncio.run(_endless(kira.address, server.address, tokens))
+    rule = f"{USERS} users x {WAITING_EACH} waiting runs for {ENDLESS_SECONDS:.0f} s on {SLOTS} slots; user n asks for "
+    rule += "answers of different lengths; tokens as the clients received them"
+    return [
+        Mark("Jain's index over tokens", jain(received), 0.95, "", rule, True),
+        Mark("throughput over plain FIFO", sum(received) / plain, 0.95, "", rule, True),
+        Mark("time a slot stands empty", empty * 100, 3, "%", rule + "; from the model server's own count"),
+    ]
+
+
+async def _endless(address: str, server: str, tokens: list[str]) -> tuple[list[float], float, float]:
+    async with client(address) as session, client(server) as straight:
+        for _ in range(3):
+            await _whole(session, tokens[0], "warm up")
+        await asyncio.sleep(0.5)
+        before = await _stats(straight)
+        end = time.perf_counter() + ENDLESS_SECONDS
+        counts = [0.0] * USERS
+        ways = [_user(session, tokens[n], n, counts, end) for n in range(USERS) for _ in range(WAITING_EACH)]
+        await asyncio.gather(*ways)
+        after = await _stats(straight)
+        busy = (after["busy_slot_seconds"] - before["busy_slot_seconds"]) / (SLOTS * ENDLESS_SECONDS)
+        plain = await _plain(straight)
+        return counts, plain, max(0.0, 1 - busy)
+
+
+async def _user(session: aiohttp.ClientSession, token: str, number: int, counts: list[float], end: float) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    while (left := end - time.perf_counter()) > 0:
+        async with session.post("/api/conversations", headers=headers) as response:
+            conversation = await response.json()
+        path = f"/api/conversations/{conversation['id']}/messages"
+        async with session.post(path, json={"content": f"endless {number}"}, headers=headers) as response:
+            asked = await response.json()
+        try:
+            async with asyncio.timeout(left):
+                await _count(session, headers, asked["run"]["id"], number, counts)
+        except TimeoutError:
+            return
+
+
+async def _count(
+    session: aiohttp.ClientSession, headers: dict[str, str], run_id: str, number: int, counts: list[float]
+) -> None:
+    kind = ""
+    async with session.get(f"/api/runs/{run_id}/events", headers=headers) as response:
+        async for line in response.content:
+            if line.startswith(b"event: "):
+                kind = line[7:].strip().decode()
+            elif kind == "delta" and line.startswith(b"data: "):
+                counts[number] += line.count(b" ")
+
+
+async def _plain(straight: aiohttp.ClientSession) -> float:
+    """The same number of streams straight at the server, which serves them first in, first out."""
+    total = 0.0
+    end = time.perf_counter() + ENDLESS_SECONDS
+
+    async def one(number: int) -> None:
+        nonlocal total
+        while (left := end - time.perf_counter()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    total += len((await direct(straight, f"endless {number}")).text.split())
+            except TimeoutError:
+                return
+
+    await together([one(number) for number in range(USERS * WAITING_EACH)])
+    return total
+
+
+async def _stats(straight: aiohttp.ClientSession) -> dict[str, float]:
+    async with straight.get("/test/stats") as response:
+        found: dict[str, float] = await response.json()
+        return found
