@@ -7,8 +7,10 @@ export type RunState = Run['state'];
 const RATE_WINDOW_MS = 4_000;
 const HIDDEN_FLUSH_MS = 250;
 const RATE_PAUSE_MS = 500;
-/** A rule of thumb for the rate while writing; the exact number of tokens comes with the end. */
-const CHARACTERS_PER_TOKEN = 4;
+/** Fewer tokens than this say little about how long a token is. */
+const TELLING_TOKENS = 20;
+/** For the rate while writing: first a rule of thumb, then what the last answer really had. */
+let charactersPerToken = 4;
 
 /** What another tab needs to show a run as this one does. */
 export interface RunSnapshot {
@@ -158,10 +160,16 @@ export class RunView {
       this.answerId = (data.message_id as string | null) ?? null;
       this.usage = (data.usage as Usage | null) ?? null;
       this.state = 'done';
+      this.#learn();
     } else if (kind === 'failed') {
       this.error = { code: String(data.code), message: String(data.message) };
       this.state = 'failed';
     } else if (kind === 'cancelled') this.state = 'cancelled';
+  }
+
+  #learn(): void {
+    const tokens = this.usage?.completion_tokens ?? 0;
+    if (tokens >= TELLING_TOKENS && this.isWhole && !this.#thinking) charactersPerToken = this.#text.length / tokens;
   }
 
   // Many deltas arrive between two frames; the page hears of them once a frame.
@@ -188,7 +196,7 @@ export class RunView {
     const last = later.at(-1);
     if (!first || !last || last.at - first.at < 500) return this.rate;
     const characters = later.reduce((sum, arrival) => sum + arrival.size, 0);
-    return Math.max(1, Math.round((characters / CHARACTERS_PER_TOKEN / (last.at - first.at)) * 1000));
+    return Math.max(1, Math.round((characters / charactersPerToken / (last.at - first.at)) * 1000));
   }
 }
 

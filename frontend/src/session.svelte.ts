@@ -1,7 +1,8 @@
 // Who is signed in. The access token lives in memory; all tabs of a browser share one refresh.
 import { ApiError, call, forgetAnswers, useGate } from './api/client';
 import type { AuthOptions, SignedIn, User } from './api/types';
-import { askOtherTabs, tellTabs, onTabs, takeTurn } from './tabs';
+import { recallKeys, remember } from './memory';
+import { afterAbandonedRefresh, askOtherTabs, markRefresh, onTabs, takeTurn, tellTabs } from './tabs';
 
 /** `expired`: somebody was signed in here and the page stays as it is while they sign in again. */
 export type Phase = 'starting' | 'unreachable' | 'signed_out' | 'expired' | 'signed_in';
@@ -58,12 +59,15 @@ async function refresh(refused: string | null): Promise<string | null> {
       accept(shared, false);
       return shared.token;
     }
+    await afterAbandonedRefresh();
     try {
       signedIn(await call('POST /api/auth/refresh', { keepalive: true }));
       return access?.token ?? null;
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return null;
       throw error;
+    } finally {
+      markRefresh(false);
     }
   });
 }
@@ -158,6 +162,7 @@ export function setUser(user: User): void {
 function leave(): void {
   access = null;
   forgetAnswers();
+  for (const key of recallKeys('kira.draft.')) remember(key, null);
   location.assign('/'); // A new page holds nothing of the session that ended.
 }
 

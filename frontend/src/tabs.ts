@@ -1,5 +1,6 @@
 // What the tabs of one browser share: a channel to talk, and locks to take turns.
 import type { User } from './api/types';
+import { recall, remember } from './memory';
 
 export interface SharedAccess {
   user: User;
@@ -59,4 +60,19 @@ export async function askOtherTabs(): Promise<SharedAccess | null> {
     channel.addEventListener('message', heard);
     tellTabs({ kind: 'ask_token' });
   });
+}
+
+const REFRESHING = 'kira.refreshing';
+const REFRESH_TAKES_MS = 800;
+
+/** Notes in this browser that a refresh begins, or that it ended. */
+export function markRefresh(begins: boolean): void {
+  remember(REFRESHING, begins ? String(Date.now()) : null);
+}
+
+/** Waits for a refresh whose page was left: it goes on, and its cookie must be there before the next one starts. */
+export async function afterAbandonedRefresh(): Promise<void> {
+  const rest = Number(recall(REFRESHING) ?? 0) + REFRESH_TAKES_MS - Date.now();
+  if (rest > 0 && rest <= REFRESH_TAKES_MS) await new Promise((resolve) => setTimeout(resolve, rest));
+  markRefresh(true);
 }

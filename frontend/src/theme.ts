@@ -1,4 +1,6 @@
 // Light, dark or the system's choice: applied from this browser's memory before the first paint.
+import { recall, remember } from './memory';
+
 export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'kira.theme';
 
@@ -7,7 +9,7 @@ export function setTheme(theme: Theme): void {
   const root = document.documentElement;
   if (theme === 'system') delete root.dataset.theme;
   else root.dataset.theme = theme;
-  remember(theme);
+  remember(KEY, theme);
 }
 
 /** Shows what this browser remembers; called before anything is drawn. */
@@ -17,18 +19,6 @@ export function applyRememberedTheme(): void {
 }
 
 function remembered(): Theme {
-  try {
-    const value = localStorage.getItem(KEY);
-    return value === 'light' || value === 'dark' ? value : 'system';
-  } catch {
-    return 'system'; // Storage may be forbidden; the theme is then the system's until settings arrive.
-  }
-}
-
-function remember(theme: Theme): void {
-  try {
-    localStorage.setItem(KEY, theme);
-  } catch {
-    // Storage may be full or forbidden; settings on the server still hold the choice.
-  }
+  const value = recall(KEY);
+  return value === 'light' || value === 'dark' ? value : 'system';
 }

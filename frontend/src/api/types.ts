@@ -124,6 +124,9 @@ export interface ModelServer {
   name: string;
   state: 'ok' | 'down' | 'slow' | 'empty';
   message: string;
+  model: string | null;
+  slots: number;
+  running: number;
 }
 
 export interface Models {

@@ -1,6 +1,5 @@
 // Strings of the frame: the rail, the bar, what is said while Kira starts or cannot be reached.
 export const app = {
-  name: 'Kira',
   main: 'Main',
   chat: 'Chat',
   chats: 'Chats',

@@ -8,7 +8,6 @@ const TITLE_LENGTH = 60;
 const briefly = (seconds: number): string => (seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds));
 
 export const chat = {
-  title: 'Chat',
   newTitle: 'New conversation',
   untitled: 'New conversation',
   list: 'Conversations',
@@ -18,7 +17,6 @@ export const chat = {
   newConversation: 'New conversation',
   search: 'Search',
   searchHint: 'Search your conversations',
-  clearSearch: 'Clear the search',
   hits: (n: number) => (n ? count(n, 'message', 'messages') : ''),
   inTitles: 'Titles',
   inMessages: 'Messages',
@@ -31,7 +29,6 @@ export const chat = {
   week: 'Last 7 days',
   month: 'Last 30 days',
   running: 'answering',
-  waitingForYou: 'new answer',
   more: 'Show more',
   options: (title: string) => `Options of ${title}`,
   rename: 'Rename',
@@ -86,7 +83,6 @@ export const chat = {
   codeCopy: 'Copy code',
   wrap: 'Wrap lines',
   plainText: 'text',
-  table: 'Table',
   codeBlock: (language: string) => `Code, ${language}`,
 
   composer: 'Message',
@@ -97,7 +93,6 @@ export const chat = {
   busyReason: 'Kira is still answering. Stop it, or wait.',
   noModelReason: 'There is no model to answer.',
   keys: 'Enter sends, Shift+Enter starts a new line, Up edits your last question, Escape stops.',
-  draftKept: 'Your text is kept.',
   modelLabel: 'Model',
   demo: 'demo, no real model',
   loaded: 'loaded',
@@ -107,12 +102,10 @@ export const chat = {
   actionFailed: (reason: string) => `That did not work: ${reason}`,
   waitAndRetry: (wait: string) => `You can try again in ${wait}.`,
 
-  sending: 'sending',
   queued: 'waiting for a free slot',
   next: 'next in line',
   place: (position: number) => `${ordinal(position)} in line`,
   about: (seconds: number) => `about ${duration(seconds)}`,
-  starting: 'starting',
   reading: 'reading your message',
   thinkingNow: 'thinking',
   writing: 'writing',

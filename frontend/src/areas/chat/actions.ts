@@ -13,13 +13,17 @@ export interface Question {
   parentId?: string | null;
 }
 
-/** Makes a conversation that starts with `content` and puts it into the list at once. */
-export async function startConversation(content: string): Promise<Thread> {
-  const made = await call('POST /api/conversations', { body: {} });
-  list.add({ ...made, title: chat.firstWords(content) }); // The server's own first words come with the next look.
-  const thread = openThread(made.id);
+/** Makes a conversation; it enters the list with its first question. */
+export async function startConversation(): Promise<Thread> {
+  const { id } = await call('POST /api/conversations', { body: {} });
+  const thread = openThread(id);
   thread.phase = 'ready';
   return thread;
+}
+
+/** Takes back a conversation whose first question was refused. */
+export async function abandon(thread: Thread): Promise<void> {
+  await call('DELETE /api/conversations/{id}', { path: { id: thread.id } });
 }
 
 /** Sends a question; asked again with the same `key` it stays one message and one run. */
@@ -32,7 +36,9 @@ export async function send(thread: Thread, question: Question, key: string): Pro
   });
   follow(run);
   thread.put(message, true);
-  list.change(thread.id, { updated_at: message.created_at, run_id: run.id, leaf_id: message.id }, true);
+  const state = { updated_at: message.created_at, run_id: run.id, leaf_id: message.id };
+  if (list.byId(thread.id)) list.change(thread.id, state, true);
+  else list.add({ ...state, id: thread.id, title: chat.firstWords(message.content), created_at: message.created_at });
   tellChanged(thread.id);
   return message;
 }

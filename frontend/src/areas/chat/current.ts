@@ -2,7 +2,7 @@
 import type { ServerEvent } from '$/api/events';
 import { connection, onBack } from '$/connection.svelte';
 import { onLive, startLive } from '$/live';
-import { activeRuns, runs } from '$/runs.svelte';
+import { runs } from '$/runs.svelte';
 import { choices } from './models.svelte';
 import { list } from './list.svelte';
 import { knownThread } from './thread.svelte';
@@ -31,9 +31,7 @@ async function look(): Promise<void> {
   await list.refresh();
   for (const item of list.items) {
     const known = before.get(item.id);
-    if (known !== undefined && known !== item.updated_at && !activeRuns().some((run) => run.conversationId === item.id)) {
-      void knownThread(item.id)?.load();
-    }
+    if (known !== undefined && known !== item.updated_at) void knownThread(item.id)?.load();
   }
 }
 

@@ -5,7 +5,7 @@ import { navigate } from '$/router';
 import { session } from '$/session.svelte';
 import { duration } from '$/words';
 import { chat } from '$/words/chat';
-import { answerAgain, send, startConversation, stop, type Question } from './actions';
+import { abandon, answerAgain, send, startConversation, stop, type Question } from './actions';
 import { writeDraft } from './drafts';
 import { choices } from './models.svelte';
 import type { Thread } from './thread.svelte';
@@ -47,14 +47,28 @@ export class Desk {
     const from = this.thread;
     return this.#try(chat.sendFailed, async () => {
       const attempt = this.#attemptFor(content, from);
-      attempt.thread ??= await startConversation(content);
-      await send(attempt.thread, { content, model }, attempt.key);
+      const thread = (attempt.thread ??= await startConversation());
+      await this.#sendTo(thread, attempt, { content, model });
       this.#attempt = null;
       if (this.thread !== from) return;
-      if (!from && model) choices.chosen[attempt.thread.id] = model;
-      this.thread = attempt.thread;
-      navigate(`/c/${attempt.thread.id}`);
+      if (!from && model) choices.chosen[thread.id] = model;
+      this.thread = thread;
+      navigate(`/c/${thread.id}`);
     });
+  }
+
+  // A refused first question leaves no empty conversation; one that was lost on the way may still arrive.
+  async #sendTo(thread: Thread, attempt: Attempt, question: Question): Promise<void> {
+    try {
+      await send(thread, question, attempt.key);
+    } catch (error) {
+      const refused = error instanceof ApiError && error.status > 0 && error.status < 500;
+      if (refused && !this.thread) {
+        attempt.thread = null;
+        await abandon(thread).catch(() => undefined); // Why the question was refused matters more.
+      }
+      throw error;
+    }
   }
 
   #attemptFor(text: string, thread: Thread | null): Attempt {

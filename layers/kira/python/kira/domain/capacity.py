@@ -182,7 +182,8 @@ def is_forced_one(shown: Mapping[str, Any]) -> bool:
 
 
 def _tensor_bytes(tensor: Mapping[str, Any]) -> int:
-    return math.ceil(math.prod(tensor["shape"]) * TENSOR_BYTES[str(tensor["type"]).upper()])
+    elements = math.prod(int(each) for each in tensor["shape"])
+    return math.ceil(elements * TENSOR_BYTES[str(tensor["type"]).upper()])
 
 
 def _vocabulary(own: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> int:

@@ -54,7 +54,9 @@ class Herald:
     async def tell(self) -> None:
         """Look at the line once and tell what changed."""
         fleet = self.engine.fleet()
-        await self._end_hopeless(fleet)
+        wanted = await self.queue.wanted()
+        self.engine.wanted(wanted)
+        await self._end_hopeless(fleet, wanted)
         places = await self.queue.places()
         self.line.waiting = len(places)
         self.line.slots = max(1, fleet.slots)
@@ -93,12 +95,12 @@ class Herald:
             source = Source(place.user_id, place.run_id, place.conversation_id, place.kind)
             await self.stream.append(source, max(1, place.attempt), said)
 
-    async def _end_hopeless(self, fleet: Fleet) -> None:
+    async def _end_hopeless(self, fleet: Fleet, wanted: Sequence[str]) -> None:
         """End runs that ask for a model which no server has, while all servers answer."""
         if any(server.state in ("down", "slow") for server in fleet.servers):
             return
         known = {model.name for model in fleet.models}
-        for model in await self.queue.wanted():
+        for model in wanted:
             if model not in known:
                 message = f"No model server has {model}. Pull it with `ollama pull {model}`, or choose another model."
                 for each in await self.queue.fail_model(model, ModelNotFound.code, message):

@@ -44,7 +44,7 @@ def up(
     """
     from kira.local.commands.up import start
 
-    options = {
+    options: dict[str, object] = {
         "host": host,
         "port": port,
         "data": data,

@@ -15,6 +15,7 @@ from kira.ports.engine import Engine
 from kira.ports.queue import Queue
 from kira.ports.stream import Stream
 from kira.ports.vault import Vault
+from kira.services.findings import Findings
 
 
 class Local:
@@ -46,7 +47,22 @@ class Local:
     @cached_property
     def engine(self) -> Engine:
         """Ollama servers, and the demo model."""
-        raise NotImplementedError
+        from kira.adapters.engine.ollama import OllamaConfig
+        from kira.adapters.engine.several import open_engine
+        from kira.adapters.engine.vram import card_mib
+
+        settings = self.settings
+        config = OllamaConfig(
+            settings.ollama,
+            slots=settings.slots,
+            num_parallel=settings.ollama_num_parallel,
+            context=settings.context,
+            keep_alive=settings.keep_alive,
+            vram_mib=settings.vram_mib,
+            card_mib=card_mib,
+            findings=Findings(self.database, self.clock),
+        )
+        return open_engine(config, settings.model)
 
     async def close(self) -> None:
         """Close what was opened."""

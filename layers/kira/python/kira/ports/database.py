@@ -77,6 +77,10 @@ class Database(Protocol):
     def system(self) -> Statements:
         """The way in across users: sign-in, claiming runs, the clock and admin counts; system statements only."""
 
+    @property
+    def executed(self) -> int:
+        """How many statements were run since the start; for metrics."""
+
     def match(self, query: Query, user_id: str) -> str:
         """Return the `:match` parameter of `search.messages` in this database's own full-text language."""
 

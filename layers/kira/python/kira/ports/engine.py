@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -130,6 +130,12 @@ class Engine(Protocol):
 
     def room(self) -> list[Room]:
         """Return the models that have free slots now; empty when nothing can begin."""
+
+    def wanted(self, models: Collection[str]) -> None:
+        """Take note that runs wait for `models`, so that a server busy with one model makes room for another.
+
+        To be told again about every second while runs wait; without it a busy server is never drained.
+        """
 
     async def changed(self) -> None:
         """Return as soon as `room` or `fleet` may have changed since the last call."""

@@ -54,10 +54,10 @@ class _Proof:
     def selects(self, node: exp.Expression) -> None:
         """Prove every SELECT below `node`, those nested in expressions included."""
         for found in node.find_all(exp.Select, exp.SetOperation):
-            if found is node or found.find_ancestor(exp.Select, exp.SetOperation) is None:
+            if found.find_ancestor(exp.Select, exp.SetOperation) is None:
                 self._select(found)
 
-    def _select(self, node: exp.Expression) -> None:
+    def _select(self, node: exp.Query) -> None:
         for scope in traverse_scope(node):
             if isinstance(scope.expression, exp.Select):
                 self._scope(scope, scope.expression)

@@ -46,6 +46,8 @@ def _text(kira: Kira, request: Request) -> str:
     }
     lines = [f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}" for name, (text, value) in gauges.items()]
     lines.append("# HELP kira_answers_total HTTP answers by status.\n# TYPE kira_answers_total counter")
+    lines.append("# HELP kira_statements_total SQL statements.\n# TYPE kira_statements_total counter")
+    lines.append(f"kira_statements_total {kira.world.database.executed}")
     answered = getattr(request.app.state, "answered", {})
     lines += [f'kira_answers_total{{status="{status}"}} {count}' for status, count in sorted(answered.items())]
     return "\n".join(lines) + "\n"

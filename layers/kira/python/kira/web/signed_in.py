@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-
 from pydantic import AfterValidator
 
 from kira.domain.errors import Forbidden, NotFound, Unauthenticated

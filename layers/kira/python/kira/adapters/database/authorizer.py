@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 FULL_TEXT = "messages_fts"
-_TABLE_ACTIONS = frozenset(
-    {sqlite3.SQLITE_READ, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
-)
+_TABLE_ACTIONS = frozenset({sqlite3.SQLITE_READ, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
 _FREE_ACTIONS = frozenset(
     {
         sqlite3.SQLITE_SELECT,
@@ -63,7 +61,7 @@ def followers_of(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     direct: dict[str, set[str]] = {table: set() for table in tables}
     for table in tables:
-        for row in connection.execute("SELECT \"table\" FROM pragma_foreign_key_list(?)", (table,)):
+        for row in connection.execute('SELECT "table" FROM pragma_foreign_key_list(?)', (table,)):
             direct.setdefault(row[0], set()).add(table)
     full_text = {table for table in tables if table.startswith(FULL_TEXT)}
     if "messages" in direct:

@@ -72,6 +72,7 @@ class Lane:
         while (item := self.jobs.get()) is not None:
             if isinstance(item, Job) and not item.future.cancelled():
                 _deliver([(item, *_attempt(item.work, self._connection))])
+        self.jobs.put(None)  # Lanes that share the jobs take the end from one another, so it is passed on.
 
     def _write(self) -> None:
         while (item := self.jobs.get()) is not None:
@@ -131,8 +132,8 @@ def _hold(hold: Hold, connection: sqlite3.Connection) -> None:
     """Serve one open transaction statement by statement."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
-        _resolve(hold.loop, hold.opened, None, kira_error(error))
+    except sqlite3.Error as refused:
+        _resolve(hold.loop, hold.opened, None, kira_error(refused))
         return
     _resolve(hold.loop, hold.opened, None, None)
     error: BaseException | None = None

@@ -1,0 +1,191 @@
+"""Writes docs/settings.md and docs/limits.md from the code; a test fails when they differ from it.
+
+Run it as `python -m kira.local.documents` in a checkout.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from kira.domain import limits
+from kira.domain.limits import DEFAULTS, Limit
+from kira.domain.moments import MINUTE
+from kira.local.settings import OFF_ALONE, LocalSettings
+
+DOCS = Path(__file__).resolve().parents[5] / "docs"
+
+SETTINGS_HEAD = """\
+# Settings
+
+<!-- Written by `python -m kira.local.documents` from local/settings.py; change it there. -->
+
+Kira reads its settings from the environment when it starts. A value that it cannot use stops the start with a
+sentence that names the setting. Those that `kira up --help` lists can also be given as options, which count first.
+`kira doctor` says which ones are given and what they lead to.
+
+| setting | default | meaning |
+|---|---|---|
+"""
+
+SETTINGS_TAIL = """
+A limit is `off` or a count over a period: `60/1m`, `100/1h`, `20/30s`, `500/1d`. In the single-user mode these are
+off unless they are set: {alone}.
+"""
+
+LIMITS_HEAD = """\
+# Limits
+
+<!-- Written by `python -m kira.local.documents` from domain/limits.py; change it there. -->
+
+Every number that bounds Kira. The first table is counted per user and can be set; a refusal says which limit it
+was, when to try again (also in `Retry-After`), and changes nothing. The rest is fixed: what is refused because of
+it is refused at the door, with a sentence.
+
+## Counted, per user
+
+| limit | default | setting | counts |
+|---|---|---|---|
+"""
+
+COUNTED = {
+    "api": "requests to the API",
+    "conversation": "messages sent and answers asked for again",
+    "subagent": "tasks that an agent gives to another; this version has no agents yet",
+    "widget": "refreshes of widgets",
+}
+
+ATTEMPTS = {
+    "SIGN_IN_PER_ACCOUNT": "failed sign-ins to one account, from anywhere",
+    "SIGN_IN_PER_ADDRESS": "failed sign-ins from one network address",
+    "SIGN_UP_PER_ADDRESS": "new accounts from one network address",
+}
+
+FIXED = {
+    "MESSAGE_BYTES_MAX": "a message",
+    "BODY_BYTES_MAX": "the body of a request",
+    "TITLE_CHARACTERS_MAX": "a title of a conversation or widget",
+    "NAME_CHARACTERS_MAX": "a user's name",
+    "EMAIL_CHARACTERS_MAX": "an e-mail address",
+    "PASSWORD_CHARACTERS_MIN": "the shortest password; length is the only rule",
+    "PASSWORD_CHARACTERS_MAX": "a password",
+    "SYSTEM_PROMPT_CHARACTERS_MAX": "a user's system prompt",
+    "SEARCH_CHARACTERS_MAX": "what is searched for",
+    "SEARCH_TERMS_MAX": "words in one search",
+    "IDEMPOTENCY_KEY_CHARACTERS_MAX": "the header Idempotency-Key",
+    "MODEL_NAME_CHARACTERS_MAX": "the name of a model",
+    "DEVICE_CHARACTERS_MAX": "the name of a device in the list of sessions",
+    "PAGE_ITEMS_DEFAULT": "items in a page of a list, when nobody says how many",
+    "PAGE_ITEMS_MAX": "items in a page of a list",
+    "MESSAGE_TREE_DEPTH_MAX": "messages below one another in a conversation",
+    "CONTEXT_MESSAGES_MAX": "the last messages of a branch that a model reads",
+    "RUNS_WAITING_PER_USER_MAX": "waiting runs of one user; the next is refused",
+    "RUNS_WAITING_MAX": "waiting runs of all users; the next is refused",
+    "RUN_SECONDS_MAX": "how long a run may go",
+    "RUN_ATTEMPTS_MAX": "how often a run is begun before it has failed",
+    "ANSWER_TOKENS_MAX": "an answer, as the model counts",
+    "ANSWER_BYTES_MAX": "an answer, as it is stored",
+    "LEASE_SECONDS": "how long a worker that says nothing keeps a run",
+    "LEASE_RENEWAL_SECONDS": "how often a worker says that it still works on a run",
+    "CANCEL_POLL_SECONDS": "how often a worker looks for cancelled runs of other processes",
+    "PLACES_SECONDS": "how often places in line are told",
+    "RECOVERY_SECONDS": "how often runs of lost workers are looked for",
+    "DRAIN_SECONDS": "how long running answers may take when Kira stops (`KIRA_GRACE_S`)",
+    "SLOTS_PROBED_MAX": "the most slots that are looked for on a model server",
+    "STREAMS_PER_USER_MAX": "open event streams of one user",
+    "CONNECTIONS_WAITING_MAX": "connections that wait to be accepted",
+    "STREAM_PING_SECONDS": "silence in an event stream before a sign of life",
+    "STREAM_KEPT_SECONDS": "how long the events of an ended run can be read again",
+    "DELTA_MILLISECONDS": "how long pieces of an answer are gathered before they are sent",
+    "WIDGETS_PER_USER_MAX": "widgets of one user",
+    "NOTE_CHARACTERS_MAX": "the text of a note",
+    "WIDGET_FRESH_SECONDS": "how long the content of a widget is fresh, so that a refresh costs nothing",
+    "ACCESS_TOKEN_SECONDS": "how long an access token works",
+    "SESSION_SECONDS": "how long a session lives after it was last refreshed",
+    "REFRESH_REUSE_GRACE_SECONDS": "how long a refresh token may be used twice",
+    "INVITATION_SECONDS": "how long an invitation works",
+    "TOKEN_CHARACTERS_MAX": "a token that is sent to Kira",
+    "PASSWORD_CHECKS_AT_ONCE_MAX": "passwords that are checked at the same time, since each takes memory and a core",
+    "PASSWORD_CHECKS_WAITING_MAX": "passwords that wait to be checked; the next is refused",
+}
+
+UNITS = ("BYTES", "CHARACTERS", "SECONDS", "MILLISECONDS", "TOKENS", "ITEMS", "MESSAGES")
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    rows = [_setting(name, field) for name, field in LocalSettings.model_fields.items()]
+    alone = ", ".join(f"`KIRA_LIMIT_{name.upper()}`" for name in DEFAULTS if name in OFF_ALONE)
+    return SETTINGS_HEAD + "\n".join(rows) + "\n" + SETTINGS_TAIL.format(alone=alone)
+
+
+def limits_page() -> str:
+    """Return docs/limits.md."""
+    lines = [
+        f"| `{name}` | {text} | `KIRA_LIMIT_{name.upper()}` | {COUNTED[name]} |" for name, text in DEFAULTS.items()
+    ]
+    lines += ["", "## Counted, of guests", "", "| limit | value | counts |", "|---|---|---|"]
+    for name, meaning in ATTEMPTS.items():
+        limit: Limit = getattr(limits, name)
+        lines.append(f"| `{name}` | {limit.count} in {limit.period // MINUTE} minutes | {meaning} |")
+    lines += ["", "## Fixed", "", "| limit | value | bounds |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {getattr(limits, name):,} {_unit(name)}".rstrip() + f" | {FIXED[name]} |" for name in numbers()
+    ]
+    return LIMITS_HEAD + "\n".join(lines) + "\n"
+
+
+def numbers() -> list[str]:
+    """Return the names of the fixed limits, in the order of domain/limits.py."""
+    return [name for name, value in vars(limits).items() if _is_fixed(name, value)]
+
+
+def _is_fixed(name: str, value: object) -> bool:
+    # What domain/limits.py imports to count in is no limit.
+    return re.fullmatch(r"[A-Z][A-Z_]+_[A-Z_]+", name) is not None and isinstance(value, int | float)
+
+
+def _unit(name: str) -> str:
+    return next((unit.lower() for unit in UNITS if unit in name.split("_")), "")
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    variable = field.validation_alias if isinstance(field.validation_alias, str) else f"KIRA_{name.upper()}"
+    default = f"`{DEFAULTS[name.removeprefix('limit_')]}`" if name.startswith("limit_") else _default(field)
+    meaning = (field.description or "") + _range(field)
+    return f"| `{variable}` | {default} | {meaning} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "the platform's folder for data"
+    value: Any = field.default
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{value.value if isinstance(value, Enum) else value}`"
+
+
+def _range(field: FieldInfo) -> str:
+    low = next((each.ge for each in field.metadata if isinstance(each, Ge)), None)
+    high = next((each.le for each in field.metadata if isinstance(each, Le)), None)
+    if low is None:
+        return ""
+    return f" {low:,} to {high:,}." if high is not None else f" At least {low:,}."
+
+
+def main() -> None:
+    """Write both pages."""
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "limits.md").write_text(limits_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
