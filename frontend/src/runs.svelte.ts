@@ -34,6 +34,8 @@ export class RunView {
   model = $state<string | null>(null);
   error = $state<RunError | null>(null);
   usage = $state<Usage | null>(null);
+  /** What the user must know of the answer, such as that old messages no longer fit. */
+  note = $state<string | null>(null);
   tool = $state<string | null>(null);
   text = $state('');
   thinking = $state('');
@@ -86,6 +88,7 @@ export class RunView {
     this.#arrivals = [];
     this.isWhole = true;
     this.rate = null;
+    this.note = null;
     this.tool = null;
     this.since = Date.now();
   }
@@ -136,7 +139,9 @@ export class RunView {
   }
 
   #explain(text: string): void {
-    this.reason = text || null;
+    // A step is named in a few words; what was left out is told in a sentence, and stays with the answer.
+    if (this.state === 'running' && text.endsWith('.')) this.note = text;
+    else this.reason = text || null;
     this.since = Date.now();
   }
 

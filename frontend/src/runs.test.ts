@@ -60,3 +60,13 @@ test('the newest reply to a question is the one that counts', () => {
   expect(replyTo('q')?.id).toBe('g');
   expect(activeRuns().map(({ id }) => id)).toEqual(['g', 'h']);
 });
+
+test('a sentence about what was left out stays with the answer, a step does not', () => {
+  const view = new RunView(run('i'));
+  tell(view, 'started', { model: 'm' });
+  tell(view, 'reason', { text: 'loading m' });
+  expect(view).toMatchObject({ reason: 'loading m', note: null });
+  tell(view, 'reason', { text: '12 messages left out: the conversation is longer than this model can read.' });
+  tell(view, 'done', { message_id: 'm' });
+  expect(view.note).toContain('12 messages left out');
+});

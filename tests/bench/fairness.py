@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 from tests.bench.marks import Mark, jain
-from tests.bench.rig import Answer, client, direct, follow, kira_up, model_server, together, users
+from tests.bench.rig import Answer, client, direct, follow, kira_up, model_server, stats, together, users
 
 SLOTS = 4
 HEAVY = 40
@@ -80,13 +80,13 @@ async def _endless(address: str, server: str, tokens: list[str]) -> tuple[list[f
         for _ in range(3):
             await _whole(session, tokens[0], "warm up")
         await asyncio.sleep(0.5)
-        before = await _stats(straight)
+        before = await stats(straight)
         end = time.perf_counter() + ENDLESS_SECONDS
         counts = [0.0] * USERS
         ways = [_user(session, tokens[n], n, counts, end) for n in range(USERS) for _ in range(WAITING_EACH)]
         await asyncio.gather(*ways)
-        after = await _stats(straight)
-        busy = (after["busy_slot_seconds"] - before["busy_slot_seconds"]) / (SLOTS * ENDLESS_SECONDS)
+        after = await stats(straight)
+        busy = (after["busy_s"] - before["busy_s"]) / (SLOTS * ENDLESS_SECONDS)
         plain = await _plain(straight)
         return counts, plain, max(0.0, 1 - busy)
 
@@ -135,8 +135,3 @@ async def _plain(straight: aiohttp.ClientSession) -> float:
     await together([one(number) for number in range(USERS * WAITING_EACH)])
     return total
 
-
-async def _stats(straight: aiohttp.ClientSession) -> dict[str, float]:
-    async with straight.get("/test/stats") as response:
-        found: dict[str, float] = await response.json()
-        return found

@@ -132,10 +132,10 @@ async def users(data: Path, count: int) -> list[str]:
         kira = Kira(world, AccountsMode.OPEN)
         tokens = []
         for number in range(count):
-            user = await kira.accounts.add_user(Form(f"user{number}@example.org", "correct horse battery"))
-            begun = kira.sessions.begin(user, Guest("127.0.0.1", "bench"), None)
-            await world.database.system.run([begun.call])
-            tokens.append(begun.signed_in.access_token)
+            email, password = f"user{number}@example.org", "correct horse battery"
+            await kira.accounts.add_user(Form(email, password))
+            signed_in = await kira.accounts.sign_in(email, password, Guest("127.0.0.1", "bench"))
+            tokens.append(signed_in.access_token)
         return tokens
     finally:
         await world.close()
@@ -166,6 +166,7 @@ async def direct(session: aiohttp.ClientSession, content: str) -> Answer:
     began = time.perf_counter()
     first, parts, whole = 0.0, [], False
     body = {"model": MODEL, "messages": [{"role": "user", "content": content}], "stream": True}
+    body["options"] = {"num_batch": 512}  # as Kira asks, so that neither makes the server load the model again
     async with session.post("/api/chat", json=body) as response:
         async for line in response.content:
             piece = json.loads(line)
@@ -204,3 +205,19 @@ async def follow(session: aiohttp.ClientSession, headers: dict[str, str], run_id
 async def together(asking: list[Any]) -> list[Answer]:
     """Run all coroutines at the same moment."""
     return list(await asyncio.gather(*asking))
+
+
+async def stats(straight: aiohttp.ClientSession) -> dict[str, float]:
+    """Return what the model server counted."""
+    async with straight.get("/test/stats") as response:
+        found: dict[str, float] = await response.json()
+        return found
+
+
+async def until_idle(straight: aiohttp.ClientSession) -> None:
+    """Return when the model server has had nothing to do for a moment."""
+    quiet = 0
+    while quiet < 5:
+        await asyncio.sleep(0.2)
+        found = await stats(straight)
+        quiet = 0 if found["running"] or found["waiting"] else quiet + 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections import defaultdict
 
+from tests.house.sources import PACKAGE, package_files
+
 from kira.domain.errors import EngineError, KiraError, UnprovenStatement, Waits
 from kira.web.errors import STATUS, status_of
-from tests.house.sources import PACKAGE, package_files
 
 SAME_MEANING = {
     # The root stands for a defect; so does a statement that was not proven.

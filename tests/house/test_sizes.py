@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from tests.house.sources import FRONTEND, functions, lines, name_of, package_files, files_of_tests
+from tests.house.sources import FRONTEND, files_of_tests, functions, lines, name_of, package_files
 
 FUNCTION_LINES_MAX = 50
 FUNCTION_LINES_P90 = 25

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.house.sources import FRONTEND, PACKAGE, Function, lines, name_of, package_files, files_of_tests, tree
+from tests.house.sources import FRONTEND, PACKAGE, Function, files_of_tests, lines, name_of, package_files, tree
 
 DRAWERS = frozenset({"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base", "shared"})
 
@@ -82,9 +81,7 @@ def test_words_have_no_synonyms() -> None:
 
 def test_comments_say_why_and_are_few() -> None:
     in_all = sum(lines(path) for path in package_files())
-    comments = sum(
-        line.lstrip().startswith("#") for path in package_files() for line in path.read_text().splitlines()
-    )
+    comments = sum(line.lstrip().startswith("#") for path in package_files() for line in path.read_text().splitlines())
     assert comments / in_all < COMMENT_SHARE_MAX
 
 

@@ -115,7 +115,7 @@ export const chat = {
   stopping: 'stopping',
   finishing: 'finishing',
   failed: (message: string) => `failed: ${message}`,
-  lost: 'not connected; the answer goes on and will appear here',
+  lost: 'not connected; the answer will appear when Kira is back',
   with: (text: string, elapsed: number) => `${text} (${duration(elapsed)})`,
 
   /** The first words of a message, as a title until a better one is made. */

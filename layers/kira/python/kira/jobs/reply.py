@@ -107,8 +107,8 @@ class Reply:
         answer_id: str | None = None
         for pause in (*END_PAUSES_S, None):
             try:
-                is_first = self.task.is_first if self.task else False
-                answer_id = await self.answering.end(self.claim, outcome, is_first=is_first)
+                is_untitled = self.task.is_untitled if self.task else False
+                answer_id = await self.answering.end(self.claim, outcome, is_untitled=is_untitled)
                 break
             except NoRow:
                 return  # the lease was lost: whoever holds the run now says how it ends

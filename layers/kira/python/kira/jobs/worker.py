@@ -108,7 +108,7 @@ class Worker:
             await self.queue.give_back(reply.claim, "Something went wrong; it begins again.", counted=True)
         finally:
             del self._replies[reply.claim.run_id]
-            if reply.is_handed_back or (reply.task is not None and reply.task.is_first):
+            if reply.is_handed_back or (reply.task is not None and reply.task.is_untitled):
                 self.herald.line.joined()  # the run itself, or the run that makes the title
             self.queue.send()
 

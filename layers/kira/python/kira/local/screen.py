@@ -55,9 +55,11 @@ class Drawn:
         self._state = ""
         self._part += terminal.harmless(text)
         done, self._part = split(self._part)
-        if done:
-            self._draw(done)
         self._show()
+        if done:
+            self._written = True
+            self._live.console.print(_drawn(done))
+            self._live.console.print()
 
     def again(self) -> None:
         """Say that what stands above is no longer the answer, if anything does."""
@@ -74,12 +76,7 @@ class Drawn:
         self._live.update(Text(""), refresh=True)
         self._live.stop()
         if rest.strip():
-            self._console.print(Markdown(rest))
-
-    def _draw(self, markdown: str) -> None:
-        self._written = True
-        self._live.console.print(Markdown(markdown))
-        self._live.console.print()
+            self._console.print(_drawn(rest))
 
     def _show(self) -> None:
         # Only the end fits when a part is taller than the window.
@@ -121,6 +118,11 @@ class Piped:
             text = "".join(self._parts)
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
             sys.stdout.flush()
+
+
+def _drawn(markdown: str) -> Markdown:
+    # A link says where it goes: a model's words must not hide that.
+    return Markdown(markdown, hyperlinks=False)
 
 
 def screen() -> Screen:

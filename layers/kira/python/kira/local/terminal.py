@@ -43,6 +43,11 @@ def harmless(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 user`, `2 users`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: aligned on a terminal, one line of tab-separated fields a row elsewhere."""
     console = out()

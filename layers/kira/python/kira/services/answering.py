@@ -27,10 +27,10 @@ TITLE_REQUEST = (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of the model for one claim; `is_first` when the conversation has no answer yet."""
+    """What is asked of the model for one claim; `is_untitled` when its answer is the first and nobody gave a title."""
 
     prompt: Prompt
-    is_first: bool
+    is_untitled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class Answering:
         if all(line.role == "system" for line in lines):
             return None
         if claim.kind is Kind.TITLE:
-            return Task(_title_prompt(claim, lines), is_first=False)
+            return Task(_title_prompt(claim, lines), is_untitled=False)
         system = [line for line in lines if line.role == "system"]
         said = [line for line in reversed(lines) if line.role != "system"]
-        is_first = all(line.role == "user" for line in said)
-        return Task(Prompt(claim.model, [*system, *said], ANSWER_TOKENS_MAX), is_first)
+        is_untitled = all(line.role == "user" for line in said) and found[-1]["titled_by"] == "words"
+        return Task(Prompt(claim.model, [*system, *said], ANSWER_TOKENS_MAX), is_untitled)
 
-    async def end(self, claim: Claim, outcome: Outcome, *, is_first: bool) -> str | None:
+    async def end(self, claim: Claim, outcome: Outcome, *, is_untitled: bool) -> str | None:
         """Write the end of a run in one transaction; return the id of the answer, if there is one.
 
         Raises NoRow when the lease is no longer held: then somebody else ended the run, and nothing is written.
@@ -79,7 +79,7 @@ class Answering:
             calls.append(Call("conversations.titled", named))
         tokens = outcome.finished.completion_tokens + outcome.finished.prompt_tokens // 8 if outcome.finished else 0
         calls.append(Call("runs.settle", {"run_id": claim.run_id, "tokens": max(tokens, TYPICAL_TOKENS_MIN)}))
-        if answer_id is not None and is_first and outcome.state is State.DONE and claim.model not in NAMELESS:
+        if answer_id is not None and is_untitled and outcome.state is State.DONE and claim.model not in NAMELESS:
             calls.append(self._title_run(claim, answer_id))
         await self.database.of(claim.user_id).run(calls)
         return answer_id

@@ -1,261 +1,213 @@
-"""The rules by which one SQL statement is shown to touch only the rows of `:user_id`; whatever is unclear is refused."""
+"""The rules by which a statement is shown to touch only rows of `:user_id`; whatever is unclear is refused."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.scope import Scope, traverse_scope
 
-Column = tuple[str, str]
+from kira.testing.binding import Schema, Solver, Sources, is_user
+from kira.testing.sql_shape import Unscoped, parse
 
+__all__ = ["Proof", "Schema", "Unscoped", "prove"]
 
-class Unscoped(Exception):
-    """The statement was not shown to stay within one user."""
+_SYSTEM_NAMES = re.compile(r"(sqlite|pg|pragma|information|json|generate|fts\d|rtree|dbstat|bytecode|tables_used).*")
+_ROW_NUMBERS = frozenset({"rowid", "oid", "_rowid_", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+_INDEX_COLUMNS = frozenset({"rank", "owner"})
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
-    """Tenant tables with the column that names their user, shared tables, and index tables.
+class Proof:
+    """The tables that a statement names, and the one it writes."""
 
-    `dependent` maps an index table to (its key, the tenant table it belongs to, that table's key): it is scoped only
-    by equality of the two.
-    """
-
-    tenant: dict[str, str]
-    shared: frozenset[str]
-    dependent: dict[str, tuple[str, str, str]]
-
-    def knows(self, table: str) -> bool:
-        """Say whether `table` is one of the schema's."""
-        return table in self.tenant or table in self.shared or table in self.dependent
-
-    def needs_proof(self, table: str) -> bool:
-        """Say whether rows of `table` belong to users."""
-        return table in self.tenant or table in self.dependent
+    tables: frozenset[str]
+    target: str | None
 
 
-@dataclass(slots=True)
-class _Proof:
-    schema: Schema
-    seen: set[str] = field(default_factory=set)
+class _Prover:
+    def __init__(self, schema: Schema, statement: exp.Expr) -> None:
+        self.schema = schema
+        self.statement = statement
+        self.named: set[str] = set()
+        self._reached: set[int] = set()
+        self._common = self._common_tables()
 
-    def table(self, node: exp.Table) -> str:
+    def prove(self) -> str | None:
+        """Prove the whole statement; return the table it writes."""
+        target = None
+        if isinstance(self.statement, exp.Insert):
+            target = self._insert(self.statement)
+        elif isinstance(self.statement, (exp.Update, exp.Delete)):
+            target = self._change(self.statement)
+        elif not isinstance(self.statement, (exp.Select, exp.SetOperation)):
+            raise Unscoped(f"{type(self.statement).__name__} is not allowed")
+        for select in self.statement.find_all(exp.Select):
+            self._select(select)
+        for column in self.statement.find_all(exp.Column):
+            self._no_row_number(column)
+        for table in self.statement.find_all(exp.Table):
+            if id(table) not in self._reached:
+                raise Unscoped(f"{table.name} stands where it was not reached")
+        return target
+
+    # Names
+
+    def _common_tables(self) -> dict[str, exp.CTE]:
+        for clause in self.statement.find_all(exp.With):
+            if clause.parent is not self.statement:
+                raise Unscoped("WITH may stand only at the front")
+        found: dict[str, exp.CTE] = {}
+        for common in self.statement.find_all(exp.CTE):
+            name = common.alias.lower()
+            if name in found or name in self.schema.taken or _SYSTEM_NAMES.fullmatch(name):
+                raise Unscoped(f"WITH may not use the name {name!r}")
+            found[name] = common
+        return found
+
+    def _is_common(self, name: str, node: exp.Expr) -> bool:
+        """Say whether `name` is a WITH table there: defined before, or itself where the WITH is recursive."""
+        if name not in self._common:
+            return False
+        home = node.find_ancestor(exp.CTE)
+        if home is None:
+            return True
+        order = list(self._common.values())
+        at, here = order.index(self._common[name]), next(i for i, each in enumerate(order) if each is home)
+        recursive = bool(home.parent and home.parent.args.get("recursive"))
+        return at < here or (at == here and recursive)
+
+    def _table(self, node: exp.Table) -> str | None:
+        self._reached.add(id(node))
         name = node.name.lower()
-        if node.args.get("db") or not isinstance(node.this, exp.Identifier) or not self.schema.knows(name):
-            raise Unscoped(f"unknown table {node.sql()!r}")
-        self.seen.add(name)
-        return name
+        if name in self.schema.tenant or name in self.schema.indexes:
+            self.named.add(name)
+            return name
+        if self._is_common(name, node):
+            return None
+        raise Unscoped(f"{name!r} is no table of one user")
+
+    def _add(self, sources: Sources, node: exp.Expr) -> str:
+        if isinstance(node, exp.Table):
+            table, alias = self._table(node), (node.alias or node.name).lower()
+        elif isinstance(node, exp.Subquery) and node.alias:
+            table, alias = None, node.alias.lower()
+        else:
+            raise Unscoped(f"{type(node).__name__} is not understood as a source")
+        if alias in sources.tables:
+            raise Unscoped(f"{alias!r} stands for two sources")
+        sources.tables[alias] = table
+        return alias
+
+    def _joined(self, sources: Sources, joins: Iterable[exp.Join]) -> None:
+        for join in joins:
+            alias = self._add(sources, join.this)
+            conditions = list(_conjuncts(join.args.get("on")))
+            if (join.side or "").upper() == "LEFT":
+                sources.outer[alias] = conditions
+            else:
+                sources.everywhere += conditions
 
     # Reading
 
-    def selects(self, node: exp.Expression) -> None:
-        """Prove every SELECT below `node`, those nested in expressions included."""
-        for found in node.find_all(exp.Select, exp.SetOperation):
-            if found.find_ancestor(exp.Select, exp.SetOperation) is None:
-                self._select(found)
+    def _select(self, select: exp.Select) -> None:
+        sources = Sources(everywhere=list(_conjuncts(_of_where(select))))
+        start = select.args.get("from_")
+        if start is not None:
+            self._add(sources, start.this)
+            if start.this.args.get("joins"):
+                raise Unscoped("nested joins are not understood")
+        self._joined(sources, select.args.get("joins") or [])
+        self._bound(sources)
 
-    def _select(self, node: exp.Query) -> None:
-        for scope in traverse_scope(node):
-            if isinstance(scope.expression, exp.Select):
-                self._scope(scope, scope.expression)
-
-    def _scope(self, scope: Scope, select: exp.Select) -> None:
-        tables: dict[str, str] = {}
-        for alias, (_, source) in scope.selected_sources.items():
-            if isinstance(source, exp.Table):
-                tables[alias.lower()] = self.table(source)
-        lone = len(scope.selected_sources) == 1
-        where = select.args.get("where")
-        everywhere = list(_conjuncts(where.this if where else None))
-        outer: dict[str, list[exp.Expression]] = {}
-        for join in select.args.get("joins") or []:
-            side = (join.side or "").upper()
-            if side in ("RIGHT", "FULL") or join.args.get("using") or (join.method or "").upper() == "NATURAL":
-                raise Unscoped("RIGHT, FULL, USING and NATURAL joins are not understood")
-            conditions = list(_conjuncts(join.args.get("on")))
-            if side == "LEFT":
-                outer.setdefault((join.alias_or_name or "").lower(), []).extend(conditions)
-            else:
-                everywhere.extend(conditions)
-        self._bound(tables, everywhere, outer, lone=lone)
-
-    def _bound(
-        self,
-        tables: dict[str, str],
-        everywhere: Iterable[exp.Expression],
-        outer: dict[str, list[exp.Expression]],
-        *,
-        lone: bool,
-    ) -> None:
-        solver = _Solver(self.schema, tables, next(iter(tables)) if lone and tables else None)
-        for condition in everywhere:
-            solver.take(condition, None)
-        for alias, conditions in outer.items():
-            for condition in conditions:
-                solver.take(condition, alias)
-        for alias, table in tables.items():
-            if self.schema.needs_proof(table) and alias not in solver.solve():
+    def _bound(self, sources: Sources) -> None:
+        bound = Solver(self.schema, sources).solve()
+        for alias, table in sources.tables.items():
+            if table is not None and alias not in bound:
                 raise Unscoped(f"{table} AS {alias} is not bound to :user_id")
+
+    def _no_row_number(self, column: exp.Column) -> None:
+        """Row numbers, ranks and the like depend on everybody's rows, so they may join an index and do nothing else."""
+        name, alone = column.name.lower(), not column.table
+        indexes = {alias for alias in self._index_aliases() if alias == column.table.lower()}
+        other = None
+        if isinstance(column.parent, exp.EQ):
+            other = column.parent.expression if column.parent.this is column else column.parent.this
+        if name == "rowid" and not alone and isinstance(other, exp.Column) and other.name.lower() == "rowid":
+            return
+        if isinstance(column.parent, exp.Match) and column.parent.this is column and name in self.schema.indexes:
+            return
+        if name in _ROW_NUMBERS or indexes or (alone and (name in _INDEX_COLUMNS or name in self.schema.indexes)):
+            raise Unscoped(f"{column.sql()} tells about rows of others")
+
+    def _index_aliases(self) -> Iterator[str]:
+        for table in self.statement.find_all(exp.Table):
+            if table.name.lower() in self.schema.indexes:
+                yield (table.alias or table.name).lower()
 
     # Writing
 
-    def insert(self, node: exp.Insert) -> None:
-        """Prove an INSERT: `:user_id` goes into the owner's column, and a conflict changes only the user's row."""
+    def _target(self, node: exp.Expr) -> tuple[str, str, str]:
+        table = self._table(node) if isinstance(node, exp.Table) else None
+        if table is None or table not in self.schema.tenant:
+            raise Unscoped("only tables of users can be written")
+        return table, (node.alias or table).lower(), self.schema.tenant[table]
+
+    def _insert(self, node: exp.Insert) -> str:
         head = node.this
-        target = head.this if isinstance(head, exp.Schema) else head
-        table = self.table(target)
-        if node.args.get("alternative"):
-            raise Unscoped("INSERT OR ... may replace another user's row")
-        if table in self.schema.dependent:
-            raise Unscoped("index tables are written by triggers only")
-        owner = self.schema.tenant.get(table)
-        if owner is not None:
-            self._values(node, head, owner)
-            self._conflict(node, target, table, owner)
-        self.selects(node)
+        if not isinstance(head, exp.Schema):
+            raise Unscoped("INSERT must name its columns")
+        table, alias, owner = self._target(head.this)
+        columns = [column.name.lower() for column in head.expressions]
+        if columns.count(owner) != 1 or _ROW_NUMBERS & set(columns):
+            raise Unscoped(f"INSERT must set {owner} once, and no row number")
+        for row in _rows(node.expression):
+            # A star would move every later value to another column.
+            if len(row) != len(columns) or any(map(_is_star, row)):
+                raise Unscoped("INSERT must give one value for each column")
+            if not is_user(row[columns.index(owner)].unalias()):
+                raise Unscoped(f"{owner} is not :user_id")
+        self._conflict(node.args.get("conflict"), alias, owner)
+        return table
 
-    def _values(self, node: exp.Insert, head: exp.Expression, owner: str) -> None:
-        columns = [column.name.lower() for column in head.expressions] if isinstance(head, exp.Schema) else []
-        if owner not in columns:
-            raise Unscoped(f"INSERT without {owner}")
-        place, source = columns.index(owner), node.expression
-        if isinstance(source, exp.Values):
-            given = [row.expressions[place] for row in source.expressions]
-        elif isinstance(source, exp.Select):
-            given = [source.expressions[place].unalias()]
-        else:
-            raise Unscoped("this form of INSERT is not understood")
-        if not all(map(_is_user, given)):
-            raise Unscoped(f"{owner} is not :user_id")
-
-    def _conflict(self, node: exp.Insert, target: exp.Expression, table: str, owner: str) -> None:
-        conflict = node.args.get("conflict")
+    def _conflict(self, conflict: exp.Expr | None, alias: str, owner: str) -> None:
         if conflict is None or not conflict.expressions:
             return
-        keys = [key.name.lower() for key in conflict.args.get("conflict_keys") or []]
-        if any(isinstance(each, exp.EQ) and each.this.name.lower() == owner for each in conflict.expressions):
-            raise Unscoped(f"SET {owner}")
-        names = {(target.alias or table).lower(), table, ""}
-        where = conflict.args.get("where")
-        bound = any(_binds(condition, owner, names) for condition in _conjuncts(where.this if where else None))
-        if owner not in keys and not bound:
+        _check_set(conflict.expressions, owner)
+        keys = {key.name.lower() for key in conflict.args.get("conflict_keys") or []}
+        mine = any(_binds(each, alias, owner) for each in _conjuncts(_of_where(conflict)))
+        if owner not in keys and not mine:
             raise Unscoped("ON CONFLICT DO UPDATE may change another user's row")
 
-    def change(self, node: exp.Update | exp.Delete) -> None:
-        """Prove an UPDATE or DELETE: its table, and those that it reads beside, are bound to `:user_id`."""
-        target = node.this
-        table = self.table(target)
-        if table in self.schema.dependent:
-            raise Unscoped("index tables are written by triggers only")
-        owner = self.schema.tenant.get(table)
-        if isinstance(node, exp.Update) and any(
-            not isinstance(each, exp.EQ) or each.this.name.lower() in (owner, "user_id") for each in node.expressions
-        ):
-            raise Unscoped("SET of the owner, or of several columns at once")
-        tables = {(target.alias or table).lower(): table}
-        beside = node.args.get("from_") or node.args.get("from") or node.args.get("using")
-        for part in beside if isinstance(beside, list) else [beside] if isinstance(beside, exp.Expression) else []:
-            if part.find(exp.Join) or part.find(exp.Select):
-                raise Unscoped("joins and subqueries beside UPDATE and DELETE are not understood")
-            tables |= {(each.alias or each.name).lower(): self.table(each) for each in part.find_all(exp.Table)}
-        where = node.args.get("where")
-        self._bound(tables, list(_conjuncts(where.this if where else None)), {}, lone=len(tables) == 1)
-        self.selects(node)
-
-    def nothing_escaped(self, statement: exp.Expression) -> None:
-        """Refuse when a table stands anywhere that the walk did not reach, or a CTE has a table's name."""
-        shadows = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
-        for name in shadows:
-            if self.schema.knows(name):
-                raise Unscoped("a CTE has the name of a table")
-        for node in statement.find_all(exp.Table):
-            name = node.name.lower()
-            if name not in shadows and name not in self.seen and name != "excluded":
-                raise Unscoped(f"{name} was not reached")
+    def _change(self, node: exp.Update | exp.Delete) -> str:
+        table, alias, owner = self._target(node.this)
+        if node.this.args.get("joins"):
+            raise Unscoped("joins of the changed table are not understood")
+        if isinstance(node, exp.Update):
+            _check_set(node.expressions, owner)
+        sources = Sources({alias: table}, list(_conjuncts(_of_where(node))))
+        beside = node.args.get("from_")
+        if beside is not None:
+            self._add(sources, beside.this)
+            self._joined(sources, beside.this.args.get("joins") or [])
+        self._bound(sources)
+        return table
 
 
-@dataclass(slots=True)
-class _Solver:
-    """Which aliases are bound to the user: directly, or by equality with a bound one."""
-
-    schema: Schema
-    tables: dict[str, str]
-    lone: str | None
-    bound: set[str] = field(default_factory=set)
-    equal: list[tuple[str, str, str | None]] = field(default_factory=list)
-    linked: list[tuple[Column, Column, str | None]] = field(default_factory=list)
-
-    def take(self, condition: exp.Expression, only: str | None) -> None:
-        """Learn from one AND-ed condition; `only` is the alias that an outer join's condition may bind."""
-        if not isinstance(condition, exp.EQ):
-            return
-        left, right = condition.this, condition.expression
-        for one, other in ((left, right), (right, left)):
-            column = self._column(one)
-            if column and self._is_owner(column) and _is_user(other) and only in (None, column[0]):
-                self.bound.add(column[0])
-        first, second = self._column(left), self._column(right)
-        if first and second:
-            if self._is_owner(first) and self._is_owner(second):
-                self.equal.append((first[0], second[0], only))
-            self.linked += [(first, second, only), (second, first, only)]
-
-    def solve(self) -> set[str]:
-        """Return all bound aliases."""
-        while True:
-            before = len(self.bound)
-            for first, second, only in self.equal:
-                if first in self.bound and only in (None, second):
-                    self.bound.add(second)
-                if second in self.bound and only in (None, first):
-                    self.bound.add(first)
-            for column, base, only in self.linked:
-                rule = self.schema.dependent.get(self.tables.get(column[0], ""))
-                if (
-                    rule is not None
-                    and only in (None, column[0])
-                    and (column[1], self.tables.get(base[0]), base[1]) == rule
-                    and base[0] in self.bound
-                ):
-                    self.bound.add(column[0])
-            if len(self.bound) == before:
-                return self.bound
-
-    def _column(self, node: exp.Expression) -> Column | None:
-        if not isinstance(node, exp.Column):
-            return None
-        table = node.table.lower() or self.lone
-        return (table, node.name.lower()) if table else None
-
-    def _is_owner(self, column: Column) -> bool:
-        return self.schema.tenant.get(self.tables.get(column[0], "")) == column[1]
+def prove(sql: str, schema: Schema, dialect: str) -> Proof:
+    """Return what `sql` names and writes; raises Unscoped unless it was shown to stay within `:user_id`."""
+    prover = _Prover(schema, parse(sql, dialect))
+    target = prover.prove()
+    return Proof(frozenset(prover.named), target)
 
 
-def prove(sql: str, schema: Schema, dialect: str) -> frozenset[str]:
-    """Return the tables that `sql` names; raises Unscoped unless it was shown to stay within `:user_id`."""
-    try:
-        parsed = [each for each in sqlglot.parse(sql, read=dialect) if each is not None]
-    except sqlglot.errors.SqlglotError as error:
-        raise Unscoped(f"not understood: {str(error).splitlines()[0]}") from error
-    if len(parsed) != 1:
-        raise Unscoped("exactly one statement")
-    statement, proof = parsed[0], _Proof(schema)
-    if isinstance(statement, (exp.Select, exp.SetOperation)):
-        proof.selects(statement)
-    elif isinstance(statement, exp.Insert):
-        proof.insert(statement)
-    elif isinstance(statement, (exp.Update, exp.Delete)):
-        proof.change(statement)
-    else:
-        raise Unscoped(f"{type(statement).__name__} is not allowed")
-    proof.nothing_escaped(statement)
-    return frozenset(proof.seen)
+def _of_where(node: exp.Expr) -> exp.Expr | None:
+    where = node.args.get("where")
+    return where.this if where is not None else None
 
 
-def _conjuncts(node: exp.Expression | None) -> Iterator[exp.Expression]:
+def _conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
     if isinstance(node, exp.Paren):
         yield from _conjuncts(node.this)
     elif isinstance(node, exp.And):
@@ -265,17 +217,31 @@ def _conjuncts(node: exp.Expression | None) -> Iterator[exp.Expression]:
         yield node
 
 
-def _is_user(node: exp.Expression) -> bool:
-    while isinstance(node, (exp.Paren, exp.Cast)):
-        node = node.this
-    return isinstance(node, exp.Placeholder) and node.name == "user_id"
+def _rows(source: exp.Expr | None) -> list[list[exp.Expr]]:
+    if isinstance(source, exp.Values) and all(isinstance(row, exp.Tuple) for row in source.expressions):
+        return [row.expressions for row in source.expressions]
+    if isinstance(source, exp.Select):
+        return [source.expressions]
+    raise Unscoped("this form of INSERT is not understood")
 
 
-def _binds(condition: exp.Expression, owner: str, names: set[str]) -> bool:
+def _check_set(assignments: Iterable[exp.Expr], owner: str) -> None:
+    for each in assignments:
+        column = each.this if isinstance(each, exp.EQ) else None
+        if not isinstance(column, exp.Column) or column.name.lower() in (owner, *_ROW_NUMBERS):
+            raise Unscoped("SET of the owner, of a row number, or of several columns at once")
+
+
+def _is_star(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
+
+
+def _binds(condition: exp.Expr, alias: str, owner: str) -> bool:
+    """Say whether `condition` is `alias.owner = :user_id`; an unqualified name could mean `excluded`."""
     if not isinstance(condition, exp.EQ):
         return False
     pairs = ((condition.this, condition.expression), (condition.expression, condition.this))
     return any(
-        isinstance(one, exp.Column) and one.name.lower() == owner and one.table.lower() in names and _is_user(other)
+        isinstance(one, exp.Column) and (one.table.lower(), one.name.lower()) == (alias, owner) and is_user(other)
         for one, other in pairs
     )

@@ -32,7 +32,7 @@ def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None
         descriptor = os.open(part, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
         os.close(descriptor)
         with (
-            closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as source,
+            closing(sqlite3.connect(_address(path, "rw"), uri=True, isolation_level=None)) as source,
             closing(sqlite3.connect(part)) as copy,
         ):
 
@@ -40,6 +40,9 @@ def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None
                 if progress is not None:
                     progress(total - remaining, total)
 
+            # One reading transaction for the whole copy: without it every write of another program begins it again.
+            source.execute("BEGIN")
+            source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             source.backup(copy, pages=PAGES_A_STEP, progress=told, sleep=0.005)
             copy.execute("PRAGMA journal_mode = DELETE")
         with part.open("rb+") as written:
@@ -50,14 +53,18 @@ def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None
 
 
 def check(path: Path) -> Check:
-    """Look a file over: whole, of which step, how many rows in each table. Raises sqlite3.Error when it is no database."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    """Look a file over: whole, of which step, how many rows. Raises sqlite3.Error when it is no database."""
+    with closing(sqlite3.connect(_address(path, "ro"), uri=True)) as connection:
         found = damage(connection)
         tables = counts(connection)
         step = None
         if "schema_steps" in tables:
             step = connection.execute("SELECT MAX(number) FROM schema_steps").fetchone()[0]
         return Check(found, step, tables)
+
+
+def _address(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def damage(connection: sqlite3.Connection) -> str | None:

@@ -13,17 +13,21 @@ from kira.domain.errors import UnprovenStatement
 
 FOLDER = Path(__file__).parent / "sql"
 _HEAD = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
-_READS = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|WITH\s+(?!.*\b(INSERT|UPDATE|DELETE)\b))", re.IGNORECASE | re.DOTALL)
+_WORDS = re.compile(r"'[^']*'|\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """One statement; `tables` are those that its proof names (None for system statements, which need none)."""
+    """One statement; `tables` are those that its proof names, `target` the one it writes.
+
+    `tables` is None for system statements, which need no proof.
+    """
 
     name: str
     sql: str
     writes: bool
     tables: frozenset[str] | None = None
+    target: str | None = None
 
     @property
     def digest(self) -> str:
@@ -38,6 +42,13 @@ class Catalogue:
     tenant: Mapping[str, Statement]
     system: Mapping[str, Statement]
 
+    def refusal(self, name: str) -> UnprovenStatement:
+        """Return why `name` is not to be had on the way in that asked for it."""
+        for way, there in (("database.of(user_id)", self.tenant), ("database.system", self.system)):
+            if name in there:
+                return UnprovenStatement(f"The statement {name} runs through {way} only.")
+        return UnprovenStatement(f"There is no statement {name}.")
+
 
 def read(folder: Path, dialect: str) -> dict[str, Statement]:
     """Return the statements of `folder`; those in its subfolder `dialect` take the place of equal names."""
@@ -45,16 +56,22 @@ def read(folder: Path, dialect: str) -> dict[str, Statement]:
     for path in (*sorted(folder.glob("*.sql")), *sorted((folder / dialect).glob("*.sql"))):
         for name, sql in parse(path.read_text(encoding="utf-8")):
             full = f"{path.stem}.{name}"
-            found[full] = Statement(full, sql, writes=not _READS.match(sql))
+            found[full] = Statement(full, sql, writes=_does_write(sql))
     return found
 
 
 def parse(text: str) -> Iterator[tuple[str, str]]:
-    """Yield name and SQL of each statement of a file."""
-    parts = _HEAD.split(text)
-    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+    """Yield name and SQL of each statement of a file; raises UnprovenStatement when the file has another form."""
+    before, *parts = _HEAD.split(text)
+    names = parts[::2]
+    if before.strip() or len(set(names)) < len(names):
+        raise UnprovenStatement("A statement file begins with `-- name --` and has every name once.")
+    for name, body in zip(names, parts[1::2], strict=True):
         lines = [line for line in body.strip().splitlines() if not line.startswith("--")]
-        yield name, "\n".join(lines).strip().removesuffix(";")
+        sql = "\n".join(lines).strip().removesuffix(";")
+        if not sql or ";" in sql:
+            raise UnprovenStatement(f"`-- {name} --` must stand before one statement.")
+        yield name, sql
 
 
 def load(dialect: str, folder: Path = FOLDER) -> Catalogue:
@@ -70,5 +87,9 @@ def load(dialect: str, folder: Path = FOLDER) -> Catalogue:
             raise UnprovenStatement(
                 f"The statement {name} was changed after it was proven. Run `python -m kira.testing.prover`."
             )
-        tenant[name] = Statement(name, statement.sql, statement.writes, frozenset(proof["tables"]))
+        tenant[name] = Statement(name, statement.sql, statement.writes, frozenset(proof["tables"]), proof.get("target"))
     return Catalogue(tenant, read(folder / "system", dialect))
+
+
+def _does_write(sql: str) -> bool:
+    return any(found[1] for found in _WORDS.finditer(sql))

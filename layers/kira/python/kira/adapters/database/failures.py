@@ -8,20 +8,22 @@ from kira.domain.errors import Conflict, DiskFull, Invalid, KiraError, Unavailab
 
 _PRIMARY = 0xFF  # the low byte of an extended result code is the primary one
 
+HANDLED = (sqlite3.Error, ValueError, OverflowError)
+"""What the standard library raises when a statement does not run: its own errors, and those of unfit parameters."""
 
-def kira_error(error: BaseException) -> BaseException:
-    """Return `error` as a KiraError where it is one of the database's, otherwise itself."""
+
+def kira_error(error: Exception, name: str = "this") -> KiraError:
+    """Return one of HANDLED as an error for people; `name` is the statement that was run."""
     if isinstance(error, UnicodeEncodeError):
         return Invalid("A text contains half of a surrogate pair, which is not text.")
-    if isinstance(error, TimeoutError):
-        return Unavailable("The database was busy for too long. Try again.", retry_after_s=1)
-    if not isinstance(error, sqlite3.Error) or isinstance(error, KiraError):
-        return error
+    if isinstance(error, OverflowError):
+        return Invalid("A number is too large to be stored.")
+    return told_of(error) or KiraError(f"The database could not run {name}.")
+
+
+def told_of(error: Exception) -> KiraError | None:
+    """Return what SQLite's result code says to people; None when it says nothing to them."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY
-    return _of(code, error)
-
-
-def _of(code: int, error: sqlite3.Error) -> BaseException:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return DiskFull()
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -33,6 +35,4 @@ def _of(code: int, error: sqlite3.Error) -> BaseException:
         return Unavailable("The database file is damaged. Run `kira doctor`, then `kira restore`.", retry_after_s=60)
     if code == sqlite3.SQLITE_CONSTRAINT:
         return Conflict()
-    if code == sqlite3.SQLITE_AUTH:
-        return UnprovenStatement()
-    return error
+    return UnprovenStatement() if code == sqlite3.SQLITE_AUTH else None

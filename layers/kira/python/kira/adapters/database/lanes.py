@@ -2,195 +2,100 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
-import sqlite3
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 
-from kira.adapters.database.failures import kira_error
+from kira.adapters.database.holds import Hold
+from kira.adapters.database.mail import Outcome, Work, outcome_of
+from kira.adapters.database.session import Session, Step
+from kira.domain.errors import KiraError
+from kira.domain.limits import COMMITS_TOGETHER_MAX
 
-GROUP_MAX = 64
-"""Most jobs that share one commit."""
-
-HOLD_SECONDS_MAX = 10.0
-"""Longest time a transaction may hold the writing lane, so that one stuck holder cannot block everybody."""
-
-Work = Callable[[sqlite3.Connection], Any]
-
-
-@dataclass(slots=True)
-class Job:
-    """Work for a lane and the future that its result goes to."""
-
-    work: Work
-    future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-
-
-@dataclass(slots=True)
-class Hold:
-    """A transaction that decides between its statements: it sends them one by one, then its end."""
-
-    jobs: queue.SimpleQueue[Job | bool]
-    opened: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-    ended: asyncio.Future[Any]
-    deadline: float = field(default_factory=lambda: time.monotonic() + HOLD_SECONDS_MAX)
-
-
-def job(work: Work) -> Job:
-    """Return `work` as a job of the running loop."""
-    loop = asyncio.get_running_loop()
-    return Job(work, loop.create_future(), loop)
+Item = Work | Hold | None
+"""What a lane takes; None ends it."""
 
 
 class Lane:
-    """A thread that takes jobs in turn until it is closed."""
+    """A thread that takes what waits, in turn, until it takes None."""
 
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection], *, writes: bool, jobs: Any = None) -> None:
-        """Start the thread; lanes that share `jobs` share the work."""
-        self.jobs: queue.SimpleQueue[Job | Hold | None] = jobs or queue.SimpleQueue()
-        self._connection = connect()
+    def __init__(self, name: str, session: Session, waiting: queue.SimpleQueue[Item], *, writes: bool) -> None:
+        """Start the thread; lanes with the same `waiting` share the work."""
+        self._session = session
+        self._waiting = waiting
+        self._ahead: deque[Item] = deque()
         self._thread = threading.Thread(target=self._write if writes else self._read, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, item: Job | Hold) -> None:
-        """Add a job."""
-        self.jobs.put(item)
-
     def join(self) -> None:
-        """Finish what was put before, then end the thread and close the connection."""
-        self.jobs.put(None)
+        """Wait until the thread is done."""
         self._thread.join()
-        self._connection.close()
 
     def _read(self) -> None:
-        while (item := self.jobs.get()) is not None:
-            if isinstance(item, Job) and not item.future.cancelled():
-                _deliver([(item, *_attempt(item.work, self._connection))])
-        self.jobs.put(None)  # Lanes that share the jobs take the end from one another, so it is passed on.
+        while isinstance(item := self._waiting.get(), Work):
+            if item.is_wanted:
+                item.tell(_read(self._session, item.steps))
+        self._session.close()
 
     def _write(self) -> None:
-        while (item := self.jobs.get()) is not None:
-            if isinstance(item, Hold):
-                _hold(item, self._connection)
-                continue
-            group: list[Job] = [item]
-            following: Job | Hold | None = item
-            while len(group) < GROUP_MAX:
-                try:
-                    following = self.jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if not isinstance(following, Job):
-                    break
-                group.append(following)
-            _commit_together([each for each in group if not each.future.cancelled()], self._connection)
-            if isinstance(following, Hold):
-                _hold(following, self._connection)
-            elif following is None:
-                return
+        while (item := self._ahead.popleft() if self._ahead else self._waiting.get()) is not None:
+            if isinstance(item, Work):
+                _commit_together(self._session, self._gather(item))
+            else:
+                item.serve(self._session)
+        self._session.close()
+
+    def _gather(self, first: Work) -> list[Work]:
+        """Return the wanted work that waits already, `first` in front; what cannot share a commit stays ahead."""
+        group = [first]
+        while len(group) < COMMITS_TOGETHER_MAX:
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(item, Work):
+                self._ahead.append(item)
+                break
+            group.append(item)
+        return [work for work in group if work.is_wanted]
 
 
-Outcome = tuple[Job, Any, BaseException | None]
-
-
-def _attempt(work: Work, connection: sqlite3.Connection) -> tuple[Any, BaseException | None]:
+def _read(session: Session, steps: Sequence[Step]) -> Outcome:
+    if len(steps) == 1:
+        return outcome_of(session, steps)
     try:
-        return work(connection), None
-    except Exception as error:  # noqa: BLE001 - it is raised again where the caller waits
-        return None, kira_error(error)
+        session.command("BEGIN")  # several statements see the same moment
+        return outcome_of(session, steps)
+    except KiraError as error:
+        return error
+    finally:
+        session.undo()
 
 
-def _commit_together(group: Sequence[Job], connection: sqlite3.Connection) -> None:
-    """Run each job in a savepoint, commit once, and only then tell the callers."""
+def _commit_together(session: Session, group: Sequence[Work]) -> None:
+    """Run each work so that it can be undone alone, commit once, and only then tell the callers."""
     if not group:
         return
+    try:
+        outcomes = _write_all(session, group)
+    except Exception as error:  # noqa: BLE001 - it is raised where the callers wait; a lane outlives its work
+        with suppress(KiraError):
+            session.undo()
+        outcomes = [error] * len(group)
+    told = list(zip(group, outcomes, strict=True))
+    for mail in {work.mail for work in group}:
+        mail.send([(work.future, outcome) for work, outcome in told if work.mail is mail])
+
+
+def _write_all(session: Session, group: Sequence[Work]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for item in group:
-            connection.execute("SAVEPOINT one")
-            result, error = _attempt(item.work, connection)
-            if error is not None and connection.in_transaction:
-                connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
-            outcomes.append((item, result, error))
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        _roll_back(connection)
-        told = kira_error(error)
-        outcomes = [(item, None, told) for item in group]
-    _deliver(outcomes)
-
-
-def _hold(hold: Hold, connection: sqlite3.Connection) -> None:
-    """Serve one open transaction statement by statement."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as refused:
-        _resolve(hold.loop, hold.opened, None, kira_error(refused))
-        return
-    _resolve(hold.loop, hold.opened, None, None)
-    error: BaseException | None = None
-    keep = False
-    while True:
-        try:
-            item = hold.jobs.get(timeout=max(0.0, hold.deadline - time.monotonic()))
-        except queue.Empty:
-            error = TimeoutError("a transaction was open for too long")
-            break
-        if isinstance(item, bool):
-            keep = item
-            break
-        _deliver([(item, *_attempt(item.work, connection))])
-    try:
-        connection.execute("COMMIT" if keep and error is None else "ROLLBACK")
-    except sqlite3.Error as failed:
-        _roll_back(connection)
-        error = failed
-    _resolve(hold.loop, hold.ended, None, kira_error(error) if error else None)
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
-def _deliver(outcomes: Sequence[Outcome]) -> None:
-    loop = outcomes[0][0].loop
-    if all(item.loop is loop for item, _, _ in outcomes):
-        _soon(loop, outcomes)
-    else:
-        for outcome in outcomes:
-            _soon(outcome[0].loop, [outcome])
-
-
-def _soon(loop: asyncio.AbstractEventLoop, outcomes: Sequence[Outcome]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_set_all, outcomes)
-
-
-def _set_all(outcomes: Sequence[Outcome]) -> None:
-    for item, result, error in outcomes:
-        _set(item.future, result, error)
-
-
-def _set(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
-
-
-def _resolve(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None
-) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_set, future, result, error)
+    session.command("BEGIN IMMEDIATE")
+    for work in group:
+        outcome = outcome_of(session, work.steps)
+        if isinstance(outcome, Exception) and not session.is_open:
+            raise outcome  # SQLite gave the whole transaction up, so nothing of the group happened
+        outcomes.append(outcome)
+    session.command("COMMIT")
+    return outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from kira.domain.errors import WrongSetting
@@ -12,6 +13,9 @@ NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "9p", "beegfs", "ncpfs"}
 )
 """File systems whose locks SQLite cannot trust (sqlite.org/useovernet.html)."""
+
+_OVER_FUSE = frozenset({"fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.mount.davfs"})
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def check(folder: Path) -> None:
@@ -24,7 +28,7 @@ def check(folder: Path) -> None:
         raise WrongSetting(f"KIRA_DATA {folder} cannot be made: {error.strerror}. Name another folder.") from None
     if not os.access(folder, os.W_OK | os.X_OK) or not _can_write(folder):
         raise WrongSetting(f"KIRA_DATA {folder} cannot be written. Give Kira the right to write, or name another.")
-    kind = network_kind(MOUNTS.read_text() if MOUNTS.exists() else "", folder.resolve())
+    kind = network_kind(MOUNTS.read_text(errors="surrogateescape") if MOUNTS.exists() else "", folder.resolve())
     if kind:
         raise WrongSetting(
             f"KIRA_DATA {folder} lies on a network file system ({kind}), where SQLite files get damaged. "
@@ -43,11 +47,16 @@ def network_kind(mountinfo: str, folder: Path) -> str | None:
         fields, described = before.split(), after.split()
         if len(fields) < 5 or not described:
             continue
-        mount = Path(fields[4].replace("\\040", " "))
+        mount = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[4]))
         if folder.is_relative_to(mount) and len(mount.parts) >= best:
             best, kind = len(mount.parts), described[0]
     bare = kind.removeprefix("fuse.")
-    return kind if bare in NETWORK or kind in ("fuse.sshfs", "fuse.rclone", "fuse.s3fs") else None
+    return kind if bare in NETWORK or kind in _OVER_FUSE else None
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file at `path`, for its owner only, where there is none."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _can_write(folder: Path) -> bool:
@@ -58,3 +67,11 @@ def _can_write(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def check_file(path: Path) -> None:
+    """Raise WrongSetting when there is something at `path` that is no file, or one that Kira may not change."""
+    if path.exists() and not path.is_file():
+        raise WrongSetting(f"{path} is not a file. Move it away, or name another folder with KIRA_DATA.")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise WrongSetting(f"{path} cannot be written. Give Kira the right to read and write it.")

@@ -1,29 +1,36 @@
-"""The schema in numbered steps: a snapshot first, each step whole or not at all, and a way back."""
+"""The schema in numbered steps: a snapshot first, everything checked before it counts, and a way back."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from kira.adapters.database.backup import counts, damage, snapshot
+from kira.adapters.database.backup import check, counts, damage, snapshot
+from kira.adapters.database.failures import told_of
+from kira.adapters.database.places import make_private
+from kira.adapters.database.session import use_journal
 from kira.domain.errors import WrongSetting
+from kira.domain.limits import SNAPSHOTS_KEPT_MAX
 
 STEPS = Path(__file__).parent / "sql" / "schema" / "sqlite"
-SNAPSHOTS_KEPT = 3
+BUSY_SECONDS = 30
 _LEDGER = (
     "CREATE TABLE IF NOT EXISTS schema_steps ("
     "number INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at BIGINT NOT NULL)"
 )
+_DROPS = re.compile(r"^-- drops (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered change of the schema."""
+    """One numbered change of the schema; a line `-- drops <table>` says which table it means to lose."""
 
     number: int
     name: str
@@ -45,57 +52,64 @@ def steps(folder: Path = STEPS) -> list[Step]:
 
 
 def bring_up_to_date(path: Path, folder: Path = STEPS) -> list[Step]:
-    """Apply the steps that the file at `path` lacks; return them.
+    """Apply the steps that the file at `path` lacks, all or none; return them.
 
-    Takes a snapshot before an existing file is changed and puts it back when a step fails. Raises WrongSetting
-    when the file belongs to a newer Kira, is not Kira's, or an applied step was changed since.
+    Takes a snapshot before an existing file is changed. Raises WrongSetting when the file belongs to a newer Kira,
+    is not Kira's, has a step that was changed since, or a step fails; then the file is as it was.
     """
     wanted = steps(folder)
-    is_new = not path.exists() or path.stat().st_size == 0
-    if is_new:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        os.close(descriptor)
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        missing = _missing(connection, wanted, path)
-        if not missing:
-            return []
-        kept = None if is_new else _snapshot(path, missing[0])
+    make_private(path)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
         try:
-            _apply(connection, missing)
-        except (sqlite3.Error, WrongSetting) as error:
-            connection.close()
-            if kept is not None:
-                go_back(path, kept)
-            else:
-                path.unlink()
-            raise WrongSetting(
-                f"The data could not be brought to this version of Kira: {error}. It is unchanged."
-            ) from error
-        return missing
-    except sqlite3.DatabaseError as error:
-        raise WrongSetting(f"{path} is not a database that Kira can read ({error}). Try `kira restore`.") from error
-    finally:
-        connection.close()
+            if not _missing(_applied(connection), wanted, path):
+                return []
+            use_journal(connection)
+            connection.execute("PRAGMA foreign_keys = OFF")  # a step may rebuild a table that others refer to
+            connection.execute("BEGIN IMMEDIATE")
+            # Asked again behind the lock: another process may have started at the same moment.
+            missing = _missing(_applied(connection), wanted, path)
+            _upgrade(connection, missing, path)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise told_of(error) or WrongSetting(f"{path} cannot be used: {error}. Try `kira restore`.") from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    return missing
 
 
 def go_back(path: Path, kept: Path) -> None:
-    """Put the snapshot `kept` in the place of the file at `path`, whose journal goes too."""
-    fresh = path.with_name(path.name + ".going-back")
-    snapshot(kept, fresh)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    fresh.replace(path)
+    """Make the database at `path` what it was when the snapshot `kept` was taken; other programs may have it open.
+
+    Raises WrongSetting when the snapshot is damaged; then nothing was changed.
+    """
+    try:
+        found = check(kept)
+    except sqlite3.Error as error:
+        raise WrongSetting(f"{kept} is not a snapshot of Kira's ({error}). Choose another.") from error
+    if found.damage or found.step is None:
+        raise WrongSetting(f"{kept} is not a whole snapshot ({found.damage or 'no schema'}). Choose another.")
+    make_private(path)
+    with closing(sqlite3.connect(kept)) as source, closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as target:
+        source.backup(target)
 
 
-def _missing(connection: sqlite3.Connection, wanted: list[Step], path: Path) -> list[Step]:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if tables and "schema_steps" not in tables:
+def _applied(connection: sqlite3.Connection) -> dict[int, str] | None:
+    """Return number and digest of the steps that were applied; None when there is not even a list of them."""
+    try:
+        return dict(connection.execute("SELECT number, sha256 FROM schema_steps").fetchall())
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "schema_steps" in tables:  # another process made it just now
+        return _applied(connection)
+    return None if tables else {}
+
+
+def _missing(applied: Mapping[int, str] | None, wanted: Sequence[Step], path: Path) -> list[Step]:
+    if applied is None:
         raise WrongSetting(f"{path} is a database, but not Kira's. Name another folder with KIRA_DATA.")
-    applied: dict[int, str] = {}
-    if tables:
-        applied = dict(connection.execute("SELECT number, sha256 FROM schema_steps").fetchall())
     newest = wanted[-1].number if wanted else 0
     if applied and max(applied) > newest:
         raise WrongSetting(
@@ -108,28 +122,33 @@ def _missing(connection: sqlite3.Connection, wanted: list[Step], path: Path) -> 
     return [step for step in wanted if step.number not in applied]
 
 
-def _apply(connection: sqlite3.Connection, missing: list[Step]) -> None:
+def _upgrade(connection: sqlite3.Connection, missing: Sequence[Step], path: Path) -> None:
+    """Apply `missing` in the transaction that is open; raises WrongSetting when the result is not sound."""
     before = counts(connection)
-    connection.execute("PRAGMA foreign_keys = OFF")
+    if before and missing:
+        _snapshot(path, missing[0])
     for step in missing:
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute(_LEDGER)
-            for statement in _split(step.sql):
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO schema_steps (number, name, sha256, applied_at) VALUES (?, ?, ?, ?)",
-                (step.number, step.name, step.digest, time.time_ns() // 1000),
-            )
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            connection.execute("ROLLBACK")
-            raise
-    found = damage(connection)
+            _apply(connection, step)
+        except sqlite3.Error as error:
+            told = f"Step {step.number} ({step.name}) of the schema failed: {error}. {path} is as it was."
+            raise told_of(error) or WrongSetting(told) from error
+    dropped = {table for step in missing for table in _DROPS.findall(step.sql)}
     after = counts(connection)
-    lost = [table for table, rows in before.items() if after.get(table, rows) < rows]
-    if found or lost:
-        raise WrongSetting(found or f"rows of {', '.join(lost)} would be lost")
+    lost = sorted(table for table, rows in before.items() if table not in dropped and after.get(table, -1) < rows)
+    found = f"rows of {', '.join(lost)} would be lost" if lost else damage(connection)
+    if found:
+        raise WrongSetting(f"The data could not be brought to this version of Kira: {found}. {path} is as it was.")
+
+
+def _apply(connection: sqlite3.Connection, step: Step) -> None:
+    connection.execute(_LEDGER)
+    for statement in _split(step.sql):
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO schema_steps (number, name, sha256, applied_at) VALUES (?, ?, ?, ?)",
+        (step.number, step.name, step.digest, time.time_ns() // 1000),
+    )
 
 
 def _split(sql: str) -> list[str]:
@@ -141,14 +160,16 @@ def _split(sql: str) -> list[str]:
             if re.sub(r"--[^\n]*", "", part).strip():
                 found.append(part)
             part = ""
+    if re.sub(r"--[^\n]*", "", part).strip():
+        found.append(part)  # a last statement without its semicolon is not to be lost
     return found
 
 
 def _snapshot(path: Path, step: Step) -> Path:
     folder = path.parent / "snapshots"
     folder.mkdir(mode=0o700, exist_ok=True)
-    kept = folder / f"before-{step.number:04d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sqlite"
+    kept = folder / f"before-{step.number:04d}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.sqlite"
     snapshot(path, kept)
-    for old in sorted(folder.glob("before-*.sqlite"), key=lambda each: each.stat().st_mtime)[:-SNAPSHOTS_KEPT]:
+    for old in sorted(folder.glob("before-*.sqlite"), key=lambda each: each.name[-28:])[:-SNAPSHOTS_KEPT_MAX]:
         old.unlink()
     return kept

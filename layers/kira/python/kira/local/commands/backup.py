@@ -19,7 +19,7 @@ from kira.local.lock import alone
 from kira.local.settings import LocalSettings, read
 
 CHUNK_BYTES = 4 * 1024 * 1024
-TOLD = ("users", "conversations", "messages")
+TOLD = ("user", "conversation", "message")
 
 
 def back_up(target: Path | None, *, data: Path | None) -> None:
@@ -166,7 +166,7 @@ def _about_the_key(settings: LocalSettings) -> str:
 
 
 def _counted(found: Check) -> str:
-    return ", ".join(f"{found.counts.get(table, 0):,} {table}" for table in TOLD)
+    return ", ".join(terminal.counted(found.counts.get(f"{noun}s", 0), noun) for noun in TOLD)
 
 
 def _size(path: Path) -> str:

@@ -71,7 +71,7 @@ def _converse(runner: asyncio.Runner, talking: Talking) -> int:
             code = runner.run(talking.ask(line))
             if talking.leaves:
                 break
-    return 0 if sys.stdin.isatty() else code
+    return code if talking.leaves or not sys.stdin.isatty() else 0
 
 
 def _line() -> str | None:

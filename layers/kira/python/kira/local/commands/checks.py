@@ -22,6 +22,7 @@ from kira.domain.errors import WrongSetting
 from kira.local.lock import address_of
 from kira.local.server import DASHBOARD, listen
 from kira.local.settings import LocalSettings
+from kira.local.terminal import counted
 
 FREE_BYTES_LITTLE = 1_000_000_000
 FREE_BYTES_NONE = 50_000_000
@@ -82,13 +83,13 @@ def _folder(folder: Path) -> Finding:
 def _database(path: Path) -> Finding:
     newest = steps()[-1].number
     try:
-        with closing(_reading(path)) as connection:
+        with closing(reading(path)) as connection:
             damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             step = connection.execute("SELECT MAX(number) FROM schema_steps").fetchone()[0]
             messages = connection.execute("SELECT COUNT(*) FROM messages").fetchone()[0]
     except sqlite3.Error as error:
         return Finding(State.WRONG, "database", f"{path} cannot be read ({error})", "Try `kira restore` with a backup.")
-    found = f"{path}, {path.stat().st_size / 1e6:.1f} MB, {messages:,} messages, schema step {step}"
+    found = f"{path}, {path.stat().st_size / 1e6:.1f} MB, {counted(messages, 'message')}, schema step {step}"
     if damage != "ok":
         return Finding(State.WRONG, "database", f"{found}: damaged ({damage})", "Restore a backup: `kira restore`.")
     if step > newest:
@@ -101,7 +102,7 @@ def _database(path: Path) -> Finding:
 
 def _accounts(mode: AccountsMode, path: Path) -> Finding:
     try:
-        with closing(_reading(path)) as connection:
+        with closing(reading(path)) as connection:
             users = connection.execute("SELECT COUNT(*) FROM users WHERE local = 0").fetchone()[0]
     except sqlite3.Error as error:
         return Finding(State.WRONG, "accounts", f"cannot be counted ({error})")
@@ -113,7 +114,7 @@ def _accounts(mode: AccountsMode, path: Path) -> Finding:
         return Finding(
             State.WARNING, "accounts", f"{really.value} ({why}), 0 users", "The first to sign up is the admin."
         )
-    return Finding(State.OK, "accounts", f"{really.value} ({why}), {users} users")
+    return Finding(State.OK, "accounts", f"{really.value} ({why}), {counted(users, 'user')}")
 
 
 def _key(settings: LocalSettings) -> Finding:
@@ -169,5 +170,6 @@ def _version(address: str) -> str | None:
     return str(found.get("version", "")) or None if isinstance(found, dict) and "status" in found else None
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+def reading(path: Path) -> sqlite3.Connection:
+    """Open the database at `path` without a way to change it."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)

@@ -64,8 +64,9 @@ async def _write(settings: LocalSettings, email: str | None, file: IO[str], *, i
                 await export.json(user, to_text(world.clock.now()))
             else:
                 await export.markdown()
-        whose = user.email or "the single user"
-        return f"{export.conversations} conversations with {export.messages} messages of {whose}"
+        conversations = terminal.counted(export.conversations, "conversation")
+        messages = terminal.counted(export.messages, "message")
+        return f"{conversations} with {messages} of {user.email or 'the single user'}"
     finally:
         await world.close()
 

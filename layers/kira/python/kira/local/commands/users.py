@@ -24,9 +24,9 @@ def add(email: str, name: str | None, *, admin: bool, data: Path | None) -> None
     email = normal_email(email)
     form = Form(email, checked_password(settings.password or terminal.new_password()), name)
     with share(settings.data):
-        user, is_first, has_taken_over = asyncio.run(_add(settings, form, admin=admin))
+        user, is_untitled, has_taken_over = asyncio.run(_add(settings, form, admin=admin))
     print(f"Added {user.email} as {'an admin' if user.role == 'admin' else 'a user'}.")
-    if is_first:
+    if is_untitled:
         for line in _first(settings.accounts, taken_over=has_taken_over):
             print(line)
 
@@ -34,8 +34,10 @@ def add(email: str, name: str | None, *, admin: bool, data: Path | None) -> None
 def show(data: Path | None) -> None:
     """Print every user with when they were last here."""
     settings = read(data=data)
-    with share(settings.data):
-        rows = asyncio.run(_all(settings))
+    rows = []
+    if database_of(settings.data).is_file():
+        with share(settings.data):
+            rows = asyncio.run(_all(settings))
     if not rows:
         print("There are no users yet. The first start of `kira up` makes the one of the single-user mode.")
         return
@@ -46,10 +48,10 @@ async def _add(settings: LocalSettings, form: Form, *, admin: bool) -> tuple[Use
     world = Local(settings)
     try:
         accounts = Accounts(world.database, world.clock, world.vault, settings.accounts)
-        is_first = not await accounts.enrolment.accounts_exist()
+        is_untitled = not await accounts.enrolment.accounts_exist()
         local = await world.database.system.query("accounts.local")
         user = await accounts.add_user(form, admin=admin)
-        return user, is_first, bool(local) and local[0]["id"] == user.id
+        return user, is_untitled, bool(local) and local[0]["id"] == user.id
     finally:
         await world.close()
 
@@ -78,7 +80,7 @@ def _first(mode: AccountsMode, *, taken_over: bool) -> list[str]:
 def _line(row: Row) -> tuple[str, ...]:
     email = row["email"] or "(the single user)"
     role = row["role"] + (", disabled" if row["disabled_at"] is not None else "")
-    return (email, row["name"], role, _minute(row["created_at"]), _minute(row["seen_at"]) or "not in the last 30 days")
+    return (email, row["name"], role, _minute(row["created_at"]), _minute(row["seen_at"]) or "not lately")
 
 
 def _minute(moment: int | None) -> str:

@@ -113,11 +113,12 @@ class OllamaEngine:
             # One generator for the whole way of a token: each further one costs a microsecond a token.
             reading, is_whole = Reading(response, flow, self._config.token_gap, server.name), False
             while not is_whole:
-                for piece in await reading.read():
-                    yield piece
-                    is_whole = is_whole or type(piece) is Finished
+                pieces = await reading.read()
                 if flow.reads == 1:
                     self._began(server, model)
+                for piece in pieces:
+                    yield piece
+                    is_whole = is_whole or type(piece) is Finished
         except EngineError as error:
             server.failed(model, error)
             raise

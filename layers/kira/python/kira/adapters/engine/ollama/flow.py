@@ -9,7 +9,7 @@ from collections.abc import Callable
 class Flow:
     """What is known of one answer: reads and tokens so far, when it was asked for and when it began."""
 
-    __slots__ = ("asked_at", "began_at", "has_ended", "model", "reads", "tokens", "watcher")
+    __slots__ = ("asked_at", "began_at", "has_ended", "model", "reads", "timer", "tokens", "watcher")
 
     def __init__(self, model: str, now: float) -> None:
         """Ask for `model` at `now` (the loop's time)."""
@@ -19,6 +19,7 @@ class Flow:
         self.reads = 0
         self.tokens = 0
         self.has_ended = False
+        self.timer: asyncio.TimerHandle | None = None
         self.watcher: Callable[[], None] | None = None
 
     @property
@@ -36,7 +37,9 @@ class Flow:
             self.watcher()
 
     def ended(self) -> None:
-        """Say that nothing more comes."""
+        """Say that nothing more comes; its timer stops."""
         self.has_ended = True
+        if self.timer is not None:
+            self.timer.cancel()
         if self.watcher is not None:
             self.watcher()

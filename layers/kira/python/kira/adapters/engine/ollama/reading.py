@@ -17,7 +17,7 @@ from kira.ports.engine import Piece
 class Reading:
     """Reads `response` and counts in `flow`; a silence of `gap_s` to twice that ends it."""
 
-    __slots__ = ("_flow", "_gap_s", "_handle", "_is_late", "_lines", "_loop", "_name", "_read", "_response", "_seen")
+    __slots__ = ("_flow", "_gap_s", "_is_late", "_lines", "_loop", "_name", "_read", "_response", "_seen")
 
     def __init__(self, response: aiohttp.ClientResponse, flow: Flow, gap_s: float, name: str) -> None:
         """Begin; the timer of the silence is one for all tokens and ends with the flow."""
@@ -27,7 +27,7 @@ class Reading:
         self._is_late = False
         self._seen = -1
         self._loop = asyncio.get_running_loop()
-        self._handle = self._loop.call_later(gap_s, self._look)
+        flow.timer = self._loop.call_later(gap_s, self._look)
 
     async def read(self) -> Sequence[Piece]:
         """Return the next pieces; raises the EngineError that fits, StreamCut when nothing more comes."""
@@ -49,11 +49,9 @@ class Reading:
         return faults.too_slow(self._name, self._gap_s) if self._is_late else faults.cut(self._name)
 
     def _look(self) -> None:
-        if self._flow.has_ended:
-            return
         if self._flow.reads == self._seen:
             self._is_late = True
             self._response.close()
             return
         self._seen = self._flow.reads
-        self._handle = self._loop.call_later(self._gap_s, self._look)
+        self._flow.timer = self._loop.call_later(self._gap_s, self._look)

@@ -61,19 +61,21 @@ FROM messages q
 WHERE q.user_id = :user_id AND q.id = :message_id;
 
 -- branch --
--- What a run reads: the last messages of its branch, newest first, and the user's system text.
+-- What a run reads: the last messages of its branch, newest first, and the user's system text (depth 0).
 WITH RECURSIVE branch AS (
-  SELECT m.user_id, m.parent_id, m.role, m.content, 1 AS depth
+  SELECT m.user_id, m.parent_id, m.role, m.content, m.conversation_id, 1 AS depth
   FROM messages m
   WHERE m.user_id = :user_id AND m.id = :message_id
   UNION ALL
-  SELECT p.user_id, p.parent_id, p.role, p.content, b.depth + 1
+  SELECT p.user_id, p.parent_id, p.role, p.content, p.conversation_id, b.depth + 1
   FROM branch b JOIN messages p ON p.user_id = :user_id AND p.id = b.parent_id
   WHERE b.depth < :items
 )
-SELECT b.role, b.content, b.depth FROM branch b
+SELECT b.role, b.content, b.depth,
+  (SELECT c.titled_by FROM conversations c WHERE c.user_id = :user_id AND c.id = b.conversation_id) AS titled_by
+FROM branch b
 UNION ALL
-SELECT 'system', s.system_prompt, 0 FROM settings s WHERE s.user_id = :user_id AND s.system_prompt <> ''
+SELECT 'system', s.system_prompt, 0, NULL FROM settings s WHERE s.user_id = :user_id AND s.system_prompt <> ''
 ORDER BY depth;
 
 -- remove --
