@@ -20,7 +20,7 @@ async def _again(data: Path, address: str, message_id: str) -> None:
     client = Client(address)
     try:
         await client.sign_in_locally(Tokens(open_vault(data), SystemClock()).local())
-        asked = await client.call("POST", f"/api/messages/{message_id}/regenerate", {"model": "demo"})
+        asked = await client.call("POST", f"/api/messages/{message_id}/regenerate", {})
         last = [said async for said in client.follow(asked["run"]["id"])][-1]
         assert getattr(last, "kind", "") == "done"
     finally:

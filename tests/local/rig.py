@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from pathlib import Path
 KIRA = str(Path(sys.executable).with_name("kira"))
 PATIENCE_SECONDS = 30
 NOBODY = "http://127.0.0.1:9"  # the discard port: no model server answers there
+MODEL = "test:latest"
 PASSWORD = "correct horse battery"
 
 
@@ -38,6 +39,11 @@ class Done:
     code: int
     out: str
     err: str
+
+
+def ask(data: Path, address: str, text: str, **settings: str) -> Done:
+    """Ask the Kira at `address` once, of the test model server's model."""
+    return kira(data, "chat", "--url", address, "--model", MODEL, text, **settings)
 
 
 def kira(data: Path, *arguments: str, stdin: str = "", **settings: str) -> Done:
@@ -87,6 +93,22 @@ def kira_up(data: Path, port: int = 0, **settings: str) -> Iterator[Running]:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def model_server(*, rate: float = 1000, tokens: int = 20, slots: int = 4) -> Iterator[str]:
+    """Run the test model server until the block ends; yields its address."""
+    command = [sys.executable, "-m", "kira.testing.model_server", "--first", "0.01", "--slots", str(slots)]
+    command += ["--port", "0", "--rate", str(rate), "--tokens", str(tokens)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://[\d.:]+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _address(log: Path, process: subprocess.Popen[str]) -> str:
@@ -142,7 +164,7 @@ class Terminal:
 @contextmanager
 def in_terminal(data: Path, *arguments: str, **settings: str) -> Iterator[Terminal]:
     """Run one command in a terminal; the block ends it if it did not end."""
-    command: Sequence[str] = [KIRA, *arguments]
+    command = [KIRA, *arguments]
     env = environment(data, **settings)
     pid, keyboard = pty.fork()
     if pid == 0:

@@ -10,11 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.local.rig import PASSWORD, ask, in_terminal, kira, kira_up, rows
+from tests.local.writing import Written
 
 from kira.domain.errors import Conflict
 from kira.local.lock import address_of, alone, share
-from tests.local.rig import PASSWORD, in_terminal, kira, kira_up, rows
-from tests.local.writing import Written
 
 COUNT = "SELECT COUNT(*) FROM messages"
 
@@ -36,7 +36,10 @@ def backup(data: Path, tmp_path: Path, written: Callable[..., Written]) -> Path:
     written(conversations=2, questions=2)
     target = tmp_path / "kept" / "kira.sqlite"
     assert kira(data, "backup", str(target)).code == 0
-    _change(data / "kira.sqlite", "DELETE FROM messages WHERE role = 'assistant' AND rowid = (SELECT MAX(rowid) FROM messages)")
+    _change(
+        data / "kira.sqlite",
+        "DELETE FROM messages WHERE role = 'assistant' AND rowid = (SELECT MAX(rowid) FROM messages)",
+    )
     assert rows(data, COUNT) == [(7,)]
     return target
 
@@ -52,9 +55,9 @@ def test_a_backup_is_one_file_that_only_its_owner_reads(data: Path, written: Cal
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
-def test_a_backup_of_a_running_kira_is_whole(data: Path, tmp_path: Path) -> None:
-    with kira_up(data) as running:
-        assert kira(data, "chat", "--url", running.address, "--model", "demo", "keep this").code == 0
+def test_a_backup_of_a_running_kira_is_whole(models: str, data: Path, tmp_path: Path) -> None:
+    with kira_up(data, KIRA_OLLAMA=models) as running:
+        assert ask(data, running.address, "keep this").code == 0
         done = kira(data, "backup", str(tmp_path / "b.sqlite"))
         assert (done.code, done.err) == (0, "")
         assert "1 conversation, 2 messages" in done.out
@@ -63,7 +66,9 @@ def test_a_backup_of_a_running_kira_is_whole(data: Path, tmp_path: Path) -> None
         assert connection.execute("SELECT content FROM messages WHERE role = 'user'").fetchall() == [("keep this",)]
 
 
-def test_a_backup_overwrites_nothing_and_needs_data(data: Path, tmp_path: Path, written: Callable[..., Written]) -> None:
+def test_a_backup_overwrites_nothing_and_needs_data(
+    data: Path, tmp_path: Path, written: Callable[..., Written]
+) -> None:
     target = tmp_path / "b.sqlite"
     nothing = kira(data, "backup", str(target))
     assert (nothing.code, data.exists(), target.exists()) == (2, False, False)
@@ -74,7 +79,7 @@ def test_a_backup_overwrites_nothing_and_needs_data(data: Path, tmp_path: Path, 
     assert "is there already" in done.err
 
 
-def test_restore_puts_everything_back_and_keeps_what_was_there(data: Path, backup: Path) -> None:
+def test_restore_puts_everything_back_and_keeps_what_was_there(models: str, data: Path, backup: Path) -> None:
     done = kira(data, "restore", str(backup), "--yes")
     assert (done.code, done.err) == (0, "")
     assert "It will replace" in done.out
@@ -86,13 +91,13 @@ def test_restore_puts_everything_back_and_keeps_what_was_there(data: Path, backu
         assert connection.execute(COUNT).fetchone() == (7,)
     assert backup.exists()
     assert not list(data.glob("*.restoring")) + list(data.glob("kira.sqlite-*"))
-    with kira_up(data) as running:
-        assert kira(data, "chat", "--url", running.address, "--model", "demo", "hello").code == 0
+    with kira_up(data, KIRA_OLLAMA=models) as running:
+        assert ask(data, running.address, "hello").code == 0
 
 
-def test_restore_keeps_what_a_killed_kira_left_in_its_journal(data: Path, backup: Path) -> None:
-    with kira_up(data) as running:
-        assert kira(data, "chat", "--url", running.address, "--model", "demo", "in the journal").code == 0
+def test_restore_keeps_what_a_killed_kira_left_in_its_journal(models: str, data: Path, backup: Path) -> None:
+    with kira_up(data, KIRA_OLLAMA=models) as running:
+        assert ask(data, running.address, "in the journal").code == 0
         running.stop(9)
     assert (data / "kira.sqlite-wal").stat().st_size > 0
     assert kira(data, "restore", str(backup), "--yes").code == 0
@@ -102,8 +107,8 @@ def test_restore_keeps_what_a_killed_kira_left_in_its_journal(data: Path, backup
         assert connection.execute(COUNT).fetchone() == (9,)
 
 
-def test_restore_refuses_while_kira_runs(data: Path, backup: Path) -> None:
-    with kira_up(data) as running:
+def test_restore_refuses_while_kira_runs(models: str, data: Path, backup: Path) -> None:
+    with kira_up(data, KIRA_OLLAMA=models) as running:
         done = kira(data, "restore", str(backup), "--yes")
         assert done.code == 2
         assert "runs" in done.err or "open" in done.err
@@ -184,18 +189,19 @@ def test_restore_asks_first(data: Path, backup: Path) -> None:
     assert rows(data, COUNT) == [(8,)]
 
 
-def test_accounts_come_back_with_their_passwords(data: Path, tmp_path: Path) -> None:
+def test_accounts_come_back_with_their_passwords(models: str, data: Path, tmp_path: Path) -> None:
     kira(data, "users", "add", "--email", "ada@example.org", KIRA_PASSWORD=PASSWORD)
     target = tmp_path / "b.sqlite"
     assert kira(data, "backup", str(target)).code == 0
     fresh = tmp_path / "fresh"
     assert kira(fresh, "restore", str(target), "--yes").code == 0
-    with kira_up(fresh) as running:
+    with kira_up(fresh, KIRA_OLLAMA=models) as running:
         who = {"KIRA_EMAIL": "ada@example.org", "KIRA_PASSWORD": PASSWORD}
-        assert kira(fresh, "chat", "--url", running.address, "--model", "demo", "hello", **who).code == 0
+        assert ask(fresh, running.address, "hello", **who).code == 0
 
 
-def test_the_lock_lets_many_use_the_data_or_one_replace_it(tmp_path: Path) -> None:
+def test_the_lock_lets_many_use_the_data_or_one_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kira.local.lock.PATIENCE_SECONDS", 0.1)
     with share(tmp_path) as first, share(tmp_path):
         first.tell("http://127.0.0.1:1")
         assert address_of(tmp_path) == "http://127.0.0.1:1"

@@ -9,14 +9,7 @@ import pytest
 from kira.domain.accounts import AccountsMode
 from kira.domain.errors import WrongSetting
 from kira.domain.limits import DEFAULTS
-from kira.local.settings import OFF_ALONE, LocalSettings, data_folder, read
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, field in LocalSettings.model_fields.items():
-        alias = field.validation_alias
-        monkeypatch.delenv(alias if isinstance(alias, str) else f"KIRA_{name.upper()}", raising=False)
+from kira.local.settings import OFF_ALONE, data_folder, read
 
 
 def test_what_nobody_set_is_as_documented(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -79,16 +72,16 @@ def test_a_wrong_limit_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_secrets_are_not_printed() -> None:
-    settings = LocalSettings(master_key="a secret key that nobody sees", password="open sesame")
+    settings = read(master_key="a secret key that nobody sees", password="open sesame")
     assert "secret" not in repr(settings)
     assert "sesame" not in repr(settings)
 
 
 def test_limits_are_off_for_one_user_unless_they_are_set() -> None:
-    alone = LocalSettings().limits(alone=True)
+    alone = read().limits(alone=True)
     assert set(alone) == set(DEFAULTS) - OFF_ALONE
-    many = LocalSettings().limits(alone=False)
+    many = read().limits(alone=False)
     assert set(many) == set(DEFAULTS)
-    given = LocalSettings(limit_api="7/2s", limit_widget="off")
+    given = read(limit_api="7/2s", limit_widget="off")
     assert given.limits(alone=True)["api"].count == 7
     assert "widget" not in given.limits(alone=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.local.rig import PASSWORD, Done, in_terminal, kira, kira_up, rows
+from tests.local.rig import PASSWORD, Done, ask, in_terminal, kira, kira_up, rows
 from tests.local.writing import Written
 
 
@@ -88,18 +88,18 @@ def test_listing_nothing_makes_nothing(data: Path) -> None:
     assert not data.exists()
 
 
-def test_a_running_kira_knows_the_new_user_and_no_longer_the_printed_address(data: Path) -> None:
-    with kira_up(data) as running:
-        alone = kira(data, "chat", "--url", running.address, "--model", "demo", "hello")
+def test_a_running_kira_knows_the_new_user_and_no_longer_the_printed_address(models: str, data: Path) -> None:
+    with kira_up(data, KIRA_OLLAMA=models) as running:
+        alone = ask(data, running.address, "hello")
         assert alone.code == 0
         assert "taken over" not in _add(data, "ada@example.org").out
-        refused = kira(data, "chat", "--url", running.address, "hello")
+        refused = ask(data, running.address, "hello")
         assert (refused.code, refused.out) == (2, "")
         assert "KIRA_EMAIL" in refused.err
         who = {"KIRA_EMAIL": "ada@example.org", "KIRA_PASSWORD": PASSWORD}
-        known = kira(data, "chat", "--url", running.address, "--model", "demo", "hello", **who)
+        known = ask(data, running.address, "hello", **who)
         assert (known.code, known.err) == (0, "")
-        assert "demo model" in known.out
+        assert "hello" in known.out
         assert running.stop() == 0
     seen = kira(data, "users", "list").out.split("\t")[4]
     assert seen.strip().endswith("UTC")

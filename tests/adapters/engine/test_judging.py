@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kira.adapters.engine.ollama.flow import Flow
-from kira.adapters.engine.ollama.judging import READS_TO_DECIDE, TOKENS_ALONE, TOKENS_TO_DECIDE, Judge, Verdict
+from kira.adapters.engine.ollama.judging import READS_TO_OVERLAP, TOKENS_ALONE, TOKENS_TO_DECIDE, Judge, Verdict
 
 
 def flow() -> Flow:
@@ -105,7 +105,7 @@ async def test_a_probe_that_ended_early_counts_only_if_it_overlapped() -> None:
     go_on(*first, reads=TOKENS_TO_DECIDE + 2)
     first[0].ended()
     assert decided(overlapped) == Verdict(2, is_exact=False)
-    go_on(*second, reads=READS_TO_DECIDE)
+    go_on(*second, reads=READS_TO_OVERLAP)
     second[0].ended()
     assert decided(too_short) is None
 

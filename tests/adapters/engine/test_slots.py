@@ -25,7 +25,7 @@ from kira.testing.asking import (
 from kira.testing.model_server import FakeModel, ModelServer
 
 MODEL = "test:latest"
-QUICK = {"rate": 500.0, "first": 0.01, "tokens": 60}
+QUICK: dict[str, Any] = {"rate": 500.0, "first": 0.01, "tokens": 60}
 
 
 @dataclass
@@ -181,7 +181,7 @@ async def test_findings_are_remembered_and_shorten_the_search() -> None:
         server.stats.reset()
         async with ollama_engine(server.address, findings=memory) as engine:
             assert await found_after_one(engine) == 8
-        assert probes(server) <= 9 < searched
+        assert 0 < probes(server) < searched
 
 
 @pytest.mark.parametrize(("before", "now"), [(8, 3), (3, 8), (8, 1), (1, 4)])

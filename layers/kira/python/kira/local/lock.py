@@ -53,6 +53,7 @@ def alone(folder: Path) -> Iterator[None]:
     with _opened(folder) as file:
         if not _taken(file, fcntl.LOCK_EX, PATIENCE_SECONDS):
             raise Conflict(IN_USE.format(folder=folder))
+        Share(file).tell("")
         yield
 
 

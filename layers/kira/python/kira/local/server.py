@@ -149,6 +149,7 @@ def _config(door: Door) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         lifespan="off",
         backlog=CONNECTIONS_WAITING_MAX,
         timeout_graceful_shutdown=STREAMS_CLOSE_SECONDS,

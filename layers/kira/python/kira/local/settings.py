@@ -95,6 +95,11 @@ class LocalSettings(BaseSettings):
             raise ValueError("only `sqlite` is there in this version")
         return value
 
+    @property
+    def database_file(self) -> Path:
+        """The file that holds everything but the master key."""
+        return self.data / "kira.sqlite"
+
     def limits(self, *, alone: bool) -> dict[str, Limit]:
         """Return the limits that are on; `alone` when Kira has one user. Raises WrongSetting."""
         found = {}

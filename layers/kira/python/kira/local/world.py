@@ -32,7 +32,7 @@ class Local:
         """One SQLite file in KIRA_DATA."""
         from kira.adapters.database.sqlite import SqliteConfig, create_database
 
-        return create_database(SqliteConfig(self.settings.data / "kira.sqlite"))
+        return create_database(SqliteConfig(self.settings.database_file))
 
     @cached_property
     def queue(self) -> Queue:

@@ -6,19 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from kira import __version__
 from kira.services.kira import Kira
 from kira.web import auth, conversations, docs, errors, health, metrics, runs, widgets
-from kira.web.schemas import ErrorShown
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 AREAS: dict[str, tuple[APIRouter, ...]] = {
-    "auth": (auth.router,),
     "chat": (conversations.router, runs.router),
+    "auth": (auth.router,),
     "widgets": (widgets.router,),
     "health": (health.router, metrics.router),
 }
@@ -34,15 +32,14 @@ def build(kira: Kira | None, *areas: str, lifespan: Lifespan | None = None) -> F
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan or _nothing,
-        generate_unique_id_function=_short,
-        responses={"4XX": {"model": ErrorShown}, "5XX": {"model": ErrorShown}},
         separate_input_output_schemas=False,
     )
     app.state.kira = kira
     errors.install(app)
     for area in areas or AREAS:
         for router in AREAS[area]:
-            app.include_router(router)
+            # The routes themselves: an included router is searched anew by every request.
+            app.router.routes.extend(router.routes)
     app.add_route("/api/openapi.json", _openapi, include_in_schema=False)
     app.add_route("/api/docs", _docs, include_in_schema=False)
     return app
@@ -59,7 +56,3 @@ async def _docs(request: Request) -> Response:
 @asynccontextmanager
 async def _nothing(_: FastAPI) -> AsyncIterator[None]:
     yield
-
-
-def _short(route: APIRoute) -> str:
-    return route.name

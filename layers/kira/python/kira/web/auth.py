@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
+from fastapi import Cookie, Depends, Query, Request, Response
 
 from kira import __version__
 from kira.domain.accounts import Session, SignedIn, User
@@ -14,6 +14,7 @@ from kira.domain.guests import Guest, device_name
 from kira.domain.limits import PAGE_ITEMS_DEFAULT, SESSION_SECONDS
 from kira.services.enrolment import Form
 from kira.services.settings import UserSettings
+from kira.web.areas import routes_of
 from kira.web.schemas import Before, Limit, PageShown
 from kira.web.schemas_auth import (
     Credentials,
@@ -35,7 +36,7 @@ from kira.web.signed_in import Admin, KiraOf, SessionId, Visitor
 COOKIE = "kira_refresh"
 COOKIE_PATH = "/api/auth"
 
-router = APIRouter(prefix="/api", tags=["auth"])
+router = routes_of("auth")
 
 
 def guest_of(request: Request) -> Guest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from kira.domain.ids import is_id
 from kira.domain.limits import PAGE_ITEMS_DEFAULT, SEARCH_CHARACTERS_MAX
 from kira.domain.runs import Run
 from kira.services.admission import Below, Question
+from kira.web.areas import routes_of
 from kira.web.schemas import (
     AnotherAnswer,
     AskedShown,
@@ -31,7 +32,7 @@ from kira.web.schemas import (
 )
 from kira.web.signed_in import ConversationId, KiraOf, MessageId, Visitor
 
-router = APIRouter(prefix="/api", tags=["chat"])
+router = routes_of("chat")
 
 _page = TypeAdapter(PageShown[ConversationShown])
 

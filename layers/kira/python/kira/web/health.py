@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from kira import __version__
 from kira.domain.errors import Unavailable
+from kira.web.areas import routes_of
 from kira.web.schemas import HealthShown
 
-router = APIRouter(prefix="/api", tags=["health"])
+router = routes_of("health")
 
 
 @router.get("/health", response_model=HealthShown)

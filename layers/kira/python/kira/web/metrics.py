@@ -5,14 +5,15 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Security
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.responses import PlainTextResponse, Response
 
 from kira.services.kira import Kira
+from kira.web.areas import routes_of
 from kira.web.signed_in import KiraOf, admin_of, bearer, visit_of
 
-router = APIRouter(tags=["health"])
+router = routes_of("health", prefix="")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from starlette.responses import Response
 
 from kira.domain.events import Event
 from kira.domain.runs import Run
 from kira.ports.engine import Fleet
 from kira.ports.stream import Said
+from kira.web.areas import routes_of
 from kira.web.event_stream import PING, EventStream
 from kira.web.schemas import ModelsShown, RunOnlyShown, RunShown
 from kira.web.signed_in import KiraOf, RunId, Visitor
 
-router = APIRouter(prefix="/api", tags=["chat"])
+router = routes_of("chat")
 
 LastEventId = Annotated[str | None, Header(description="The number of the last event that was read.")]
 STREAM: dict[int | str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from kira.services.visits import Visit
 bearer = HTTPBearer(auto_error=False, description="An access token from sign-in.")
 
 
-def kira_of(request: Request) -> Kira:
+async def kira_of(request: Request) -> Kira:
     """Return the Kira that serves this request."""
     kira: Kira = request.app.state.kira
     return kira

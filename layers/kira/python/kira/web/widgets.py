@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from kira.domain.widgets import Widget
 from kira.services.usage import DayUsage
 from kira.services.widgets import WidgetChange
+from kira.web.areas import routes_of
 from kira.web.schemas import DayUsageShown, NewWidget, PageShown, WidgetChangeGiven, WidgetShown
 from kira.web.signed_in import KiraOf, Visitor, WidgetId
 
-router = APIRouter(prefix="/api", tags=["widgets"])
+router = routes_of("widgets")
 
 
 @router.get("/widgets", response_model=PageShown[WidgetShown])

@@ -25,7 +25,7 @@ TOLD = ("user", "conversation", "message")
 def back_up(target: Path | None, *, data: Path | None) -> None:
     """Copy the database, which may be in use, to `target` and check the copy."""
     settings = read(data=data)
-    source = database_of(settings)
+    source = settings.database_file
     if not source.is_file():
         raise NotFound(f"There is no data in {settings.data} yet, so there is nothing to back up.")
     target = target or _dated(settings.data / "backups", "kira")
@@ -55,7 +55,7 @@ def restore(source: Path, *, sure: bool, data: Path | None) -> None:
     if not source.is_file():
         raise NotFound(f"There is no file {source}.")
     with alone(settings.data):
-        present = Present(database_of(settings))
+        present = Present(settings.database_file)
         fresh = present.path.with_name(f"{present.path.name}.restoring")
         try:
             found = _copy(source, fresh)
@@ -72,11 +72,6 @@ def restore(source: Path, *, sure: bool, data: Path | None) -> None:
     print(f"Restored {_counted(found)}." + (f" What was there is kept as {kept}." if kept else ""))
     if not settings.master_key and not (settings.data / KEY_FILE).exists():
         print(f"There is no {KEY_FILE} in {settings.data}: put yours there, or everybody has to sign in again.")
-
-
-def database_of(settings: LocalSettings) -> Path:
-    """Return where the database of `settings` lies."""
-    return settings.data / "kira.sqlite"
 
 
 @dataclass(frozen=True, slots=True)

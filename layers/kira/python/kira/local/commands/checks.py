@@ -50,7 +50,7 @@ class Finding:
 def here(settings: LocalSettings) -> Iterator[Finding]:
     """Look at everything on this computer, without changing it."""
     yield _folder(settings.data)
-    path = settings.data / "kira.sqlite"
+    path = settings.database_file
     if path.is_file():
         yield _database(path)
         yield _accounts(settings.accounts, path)
@@ -120,7 +120,7 @@ def _accounts(mode: AccountsMode, path: Path) -> Finding:
 def _key(settings: LocalSettings) -> Finding:
     path = settings.data / KEY_FILE
     if settings.master_key is None and not path.exists():
-        if (settings.data / "kira.sqlite").is_file():
+        if settings.database_file.is_file():
             advice = (
                 f"Put {path} back from your copy. A new one is made at the next start, and everybody signs in again."
             )

@@ -37,6 +37,8 @@ def write(target: Path, *, email: str | None, data: Path | None) -> None:
     if target.exists():
         raise Invalid(f"{target} is there already. Choose another name, or remove it first.")
     settings = read(data=data)
+    if not settings.database_file.is_file():
+        raise NotFound(f"There is no data in {settings.data} yet, so there is nothing to export.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

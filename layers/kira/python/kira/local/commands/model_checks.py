@@ -161,7 +161,7 @@ def _slots(fleet: Fleet, settings: LocalSettings) -> list[Finding]:
 
 
 def _found_before(settings: LocalSettings) -> list[tuple[str, str, int, str]]:
-    path = settings.data / "kira.sqlite"
+    path = settings.database_file
     if not path.is_file():
         return []
     try:

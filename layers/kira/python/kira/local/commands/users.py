@@ -34,8 +34,8 @@ def add(email: str, name: str | None, *, admin: bool, data: Path | None) -> None
 def show(data: Path | None) -> None:
     """Print every user with when they were last here."""
     settings = read(data=data)
-    rows = []
-    if database_of(settings.data).is_file():
+    rows: list[Row] = []
+    if settings.database_file.is_file():
         with share(settings.data):
             rows = asyncio.run(_all(settings))
     if not rows:

@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from typing import Any
 
 THINKING_WORDS = ("Let", " me", " think", " about", " it", ".")
+COUNTED_MIN = 100
 _TOKEN = re.compile(r"\s?\S{1,8}|\s")
 
 
@@ -32,7 +33,8 @@ def answer_to(body: dict[str, Any], tokens: int, *, thinks: bool) -> Answer:
     """Answer the last message.
 
     `say:...` is answered with exactly the rest, `tool:name {...}` with a call of a tool, anything else with the
-    words of the question over and over, `tokens` of them. `num_predict` cuts as it does in Ollama.
+    words of the question over and over, `tokens` of them; who asks to count gets at least COUNTED_MIN.
+    `num_predict` cuts as it does in Ollama.
     """
     question = last_question(body)
     calls: tuple[dict[str, Any], ...] = ()
@@ -42,6 +44,7 @@ def answer_to(body: dict[str, Any], tokens: int, *, thinks: bool) -> Answer:
         found, calls = (), (_tool_call(question[5:]),)
     else:
         words = question.split() or ["ok"]
+        tokens = max(tokens, COUNTED_MIN) if words[0] == "Count" else tokens
         found = tuple(word if at == 0 else f" {word}" for at, word in enumerate(islice(cycle(words), tokens)))
     most = int((body.get("options") or {}).get("num_predict") or -1)
     cut = most if 0 < most < len(found) else len(found)

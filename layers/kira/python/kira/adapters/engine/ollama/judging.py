@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from kira.adapters.engine.ollama.flow import Flow
 
 TOKENS_TO_DECIDE = 8
-READS_TO_DECIDE = 3
+READS_TO_OVERLAP = 3
 """What was sent before a flow ended arrives in one or two reads: a flow that is read this often still goes."""
+
+READS_TO_WAIT = 8
+"""Whoever stands in line does so for this many reads of all others; after a pause many tokens come in one read."""
 
 TOKENS_ALONE = 32
 """A probe that does not begin while another flow gives this many tokens stands in line."""
@@ -65,7 +68,9 @@ class Judge:
         tokens = min(self._since_mark(run)[1] for run in self._runs)
         needed = max(run.began_at - run.asked_at for run in self._runs if run.began_at is not None)
         was_patient = self._loop.time() - self._asked_at >= 2 * needed
-        if was_patient and tokens >= (TOKENS_TO_DECIDE if has_ended else TOKENS_ALONE):
+        reads = min(self._since_mark(run)[0] for run in self._runs)
+        is_enough = reads >= READS_TO_WAIT and tokens >= (TOKENS_TO_DECIDE if has_ended else TOKENS_ALONE)
+        if was_patient and is_enough:
             self.verdict.set_result(Verdict(len(self._runs), is_exact=True))
         elif has_ended:
             self.verdict.set_result(None)
@@ -77,18 +82,16 @@ class Judge:
             return
         going = (*self._runs, *begun)
         since = [self._since_mark(flow) for flow in going]
-        is_enough = all(reads >= READS_TO_DECIDE and tokens >= TOKENS_TO_DECIDE for reads, tokens in since)
+        reads, tokens = (min(column) for column in zip(*since, strict=True))
         has_ended = any(probe.has_ended for probe in begun)
-        if not is_enough:
-            if has_ended:
-                self.verdict.set_result(None)
-            return
-        if len(begun) == len(self._probes):
+        if len(begun) == len(self._probes) and reads >= READS_TO_OVERLAP and tokens >= TOKENS_TO_DECIDE:
             self.verdict.set_result(Verdict(len(going), is_exact=False))
-            return
-        spread = self._marked_at - self._asked_at
-        if has_ended or self._loop.time() - self._marked_at >= spread / 2:
-            self.verdict.set_result(Verdict(len(going), is_exact=True))
+        elif len(begun) < len(self._probes) and reads >= READS_TO_WAIT and tokens >= TOKENS_TO_DECIDE:
+            spread = self._marked_at - self._asked_at
+            if has_ended or self._loop.time() - self._marked_at >= spread / 2:
+                self.verdict.set_result(Verdict(len(going), is_exact=True))
+        elif has_ended:
+            self.verdict.set_result(None)
 
     def _counts(self) -> dict[Flow, tuple[int, int]]:
         return {flow: (flow.reads, flow.tokens) for flow in (*self._runs, *self._probes)}

@@ -71,13 +71,14 @@ class Count:
     """How many slots a model has on a server.
 
     `slots` are believed now; `is_found` when they were stated or found out; `is_held` while they are being found
-    out, and no run may begin; `hint` is what was found before.
+    out, and no run may begin; `hint` is what was found before; no search begins before `not_before` (loop time).
     """
 
     slots: int = 1
     is_found: bool = False
     is_held: bool = False
     hint: int | None = None
+    not_before: float = 0.0
 
 
 def read_known(tag: Mapping[str, Any], shown: Mapping[str, Any]) -> Known:

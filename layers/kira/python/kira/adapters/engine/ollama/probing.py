@@ -19,6 +19,9 @@ PROBE = "Count from one to a hundred, in words."
 PROBE_TOKENS_MAX = 64
 ROUNDS_MAX = 16
 ROUND_SECONDS_MAX = 120
+AGAIN_SECONDS = 30
+"""After a search without a result, the next one waits this long."""
+
 SETTLE_SECONDS = 0.02
 """After probes were cancelled, their slots are free when the server has seen the connections close."""
 
@@ -34,7 +37,8 @@ class Prober:
     def consider(self, model: str) -> None:
         """Begin to find out the slots of `model` unless they are known; called when a run of it streams."""
         count = self._server.count(model)
-        if count.is_found or (self._task is not None and not self._task.done()):
+        is_busy = self._task is not None and not self._task.done()
+        if count.is_found or is_busy or asyncio.get_running_loop().time() < count.not_before:
             return
         count.is_held = True
         self._task = asyncio.get_running_loop().create_task(self._find(model, count))
@@ -55,22 +59,29 @@ class Prober:
                 await self._save(model, slots)
         finally:
             count.is_held = False
+            count.not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
             server.bell.ring()
 
     async def _count(self, model: str, count: Count) -> int | None:
-        """Probe with more and more until one has to wait; None when the server failed or was disturbed too often."""
+        """Probe with more and more until one has to wait, twice; None when the server failed or never let it be seen.
+
+        What was proven meanwhile stands in `count`.
+        """
         bound = self._server.config.bound
         hint = count.hint or await self._load(model)
         target = min(bound, hint + 1 if hint else 2)
+        before: Verdict | None = None
         for _ in range(ROUNDS_MAX):
             verdict = await self._round(model, target)
             if self._server.state == "down" or self._server.count(model) is not count:
                 return None
             if verdict is None:
                 continue
-            if verdict.is_exact or verdict.slots >= bound:
+            count.slots = max(count.slots, min(bound, verdict.slots))
+            if verdict.slots >= bound or (verdict.is_exact and verdict == before):
                 return min(verdict.slots, bound)
-            target = min(bound, max(target, verdict.slots) * 2)
+            target = min(bound, verdict.slots + 1 if verdict.is_exact else max(target, verdict.slots) * 2)
+            before = verdict
         return None
 
     async def _round(self, model: str, target: int) -> Verdict | None:

@@ -69,12 +69,12 @@ WHERE user_id = :user_id AND id = :run_id AND lease = :lease AND state = 'runnin
 RETURNING id;
 
 -- settle --
--- Count the service a run really was: its lift and its tokens.
-INSERT INTO shares (user_id, served, typical, weight)
-SELECT :user_id, r.lift + :tokens, :tokens, 1
+-- Count the service a run really was, in its model: its lift and its tokens.
+INSERT INTO shares (user_id, model, served, typical, weight)
+SELECT :user_id, r.model, r.lift + :tokens, :tokens, 1
 FROM runs r
 WHERE r.user_id = :user_id AND r.id = :run_id
-ON CONFLICT (user_id) DO UPDATE SET
+ON CONFLICT (user_id, model) DO UPDATE SET
   served = shares.served + excluded.served, typical = (3 * shares.typical + :tokens) / 4;
 
 -- usage --

@@ -116,17 +116,22 @@ CREATE INDEX runs_running ON runs (user_id, lease_until) WHERE state = 'running'
 CREATE INDEX runs_by_conversation ON runs (user_id, conversation_id, id);
 CREATE INDEX runs_by_end ON runs (user_id, ended_at) WHERE ended_at IS NOT NULL;
 
--- How much service each user received, in tokens divided by weight. Start-time fair queueing (Goyal et al., 1996)
--- over the tokens of a virtual token counter (Sheng et al., OSDI 2024).
+-- How much service each user received from each model, in tokens divided by weight. Start-time fair queueing
+-- (Goyal et al., 1996) over the tokens of a virtual token counter (Sheng et al., OSDI 2024). Models have slots of
+-- their own and so a virtual time of their own: one for all would lift everybody in the busier line to the same tag.
 CREATE TABLE shares (
-  user_id TEXT PRIMARY KEY NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  model TEXT NOT NULL,
   served BIGINT NOT NULL DEFAULT 0,
   typical BIGINT NOT NULL DEFAULT 256,
-  weight INTEGER NOT NULL DEFAULT 1
+  weight INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (user_id, model)
 );
+CREATE INDEX shares_by_model ON shares (model, served);
 
--- Every waiting run with its start tag: what its user has received or is receiving, lifted to the virtual time
--- (the tag last started; when nothing runs, the most anybody received), then one typical answer per run ahead.
+-- Every waiting run with its start tag: what its user has received or is receiving of its model, lifted to the
+-- virtual time (the tag last started; when nothing runs, the most anybody received), then one typical answer per run
+-- ahead.
 CREATE VIEW waiting AS
 SELECT q.user_id, q.id, q.kind, q.model, q.background, q.conversation_id, q.message_id, q.created_at, q.not_before, q.attempt,
   CASE WHEN q.held + q.served >= v.virtual THEN q.held + q.served ELSE v.virtual END + (q.place - 1) * q.typical AS tag,
@@ -136,17 +141,20 @@ FROM (
   SELECT r.user_id, r.id, r.kind, r.model, r.background, r.conversation_id, r.message_id, r.created_at, r.not_before, r.attempt,
     COALESCE(s.served, 0) AS served,
     COALESCE(s.typical, 256) / COALESCE(s.weight, 1) AS typical,
-    COALESCE((SELECT SUM(h.lift + h.charged) FROM runs h WHERE h.user_id = r.user_id AND h.state = 'running'), 0) AS held,
-    ROW_NUMBER() OVER (PARTITION BY r.user_id ORDER BY r.background, r.created_at, r.id) AS place
-  FROM runs r LEFT JOIN shares s ON s.user_id = r.user_id
+    COALESCE((
+      SELECT SUM(h.lift + h.charged) FROM runs h
+      WHERE h.user_id = r.user_id AND h.model = r.model AND h.state = 'running'), 0) AS held,
+    ROW_NUMBER() OVER (PARTITION BY r.user_id, r.model ORDER BY r.background, r.created_at, r.id) AS place
+  FROM runs r LEFT JOIN shares s ON s.user_id = r.user_id AND s.model = r.model
   WHERE r.state = 'queued'
 ) q
-CROSS JOIN (
-  SELECT COALESCE(
-    (SELECT MAX(tag) FROM runs WHERE state = 'running'),
-    (SELECT MAX(served) FROM shares),
+JOIN (
+  SELECT m.model, COALESCE(
+    (SELECT MAX(g.tag) FROM runs g WHERE g.state = 'running' AND g.model = m.model),
+    (SELECT MAX(a.served) FROM shares a WHERE a.model = m.model),
     0) AS virtual
-) v;
+  FROM (SELECT DISTINCT model FROM runs WHERE state = 'queued') m
+) v ON v.model = q.model;
 
 -- Theoretical arrival times of the limiter (GCRA), per user and per key of a guest.
 CREATE TABLE limits (
