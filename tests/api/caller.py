@@ -15,7 +15,6 @@ from yarl import URL
 from kira.testing.visiting import PASSWORD
 
 PATIENCE_S = 20.0
-LAST = ("done", "failed", "cancelled", "idle")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Caller:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         url = URL(str(self.session._base_url).rstrip("/") + path, encoded=True)
         async with self.session.request(method, url, data=data, headers=self._headers(data, headers)) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
+            return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.call("GET", path, **headers)
@@ -77,15 +76,13 @@ class Caller:
         return await self.call("DELETE", path)
 
     async def sign_up(self, name: str) -> Caller:
-        """Make the account `name`@example.org and stay signed in."""
+        """Make the account `name`@example.org and return its user."""
         form = {"email": f"{name}@example.org", "password": PASSWORD, "name": name}
-        return self._entered(await self.post("/api/auth/sign-up", form), 201)
+        return await self._enter("sign-up", form, 201)
 
     async def sign_in(self, name: str) -> Caller:
-        """Return the same user on another device."""
-        other = Caller(self.session)
-        form = {"email": f"{name}@example.org", "password": PASSWORD}
-        return other._entered(await other.post("/api/auth/sign-in", form), 200)
+        """Return the user with another session, as on another device."""
+        return await self._enter("sign-in", {"email": f"{name}@example.org", "password": PASSWORD}, 200)
 
     async def begin(self, **body: str) -> str:
         """Begin a conversation and return its id."""
@@ -101,7 +98,7 @@ class Caller:
         assert answer.status == 202, answer.body
         return dict(answer.json)
 
-    async def ask(self, conversation_id: str, content: str, **body: object) -> dict[str, Any]:
+    async def ask(self, conversation_id: str, content: str, **body: Any) -> dict[str, Any]:
         """Send a message, wait for its end, and return the run."""
         asked = await self.send(conversation_id, content, **body)
         return await self.ended(asked["run"]["id"])
@@ -139,11 +136,11 @@ class Caller:
             headers.setdefault("Content-Type", "application/json")
         return headers
 
-    def _entered(self, answer: Answer, status: int) -> Caller:
+    async def _enter(self, way: str, form: dict[str, str], status: int) -> Caller:
+        answer = await self.post(f"/api/auth/{way}", form)
         assert answer.status == status, answer.body
-        self.token, self.user = answer.json["access_token"], answer.json["user"]
-        self.refresh_token = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
-        return self
+        refresh_token = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+        return Caller(self.session, answer.json["access_token"], refresh_token, answer.json["user"])
 
 
 def text_of(frames: list[Frame]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,22 +26,26 @@ class Home:
 
 
 class Homes(Protocol):
-    """Opens homes on the test's own database file."""
+    """Opens homes on the test's own database file; `again` when the users are there already."""
 
-    def __call__(self, plan: Plan | None = None) -> AbstractHome: ...
+    def __call__(self, plan: Plan | None = None, *, again: bool = False) -> AbstractAsyncContextManager[Home]: ...
 
 
-class AbstractHome(Protocol):
-    """A home that is open within a block."""
-
-    async def __aenter__(self) -> Home: ...
-    async def __aexit__(self, *_: object) -> bool | None: ...
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Path:
+    """A small dashboard, and beside it a file that no address may reach."""
+    folder = tmp_path / "dashboard"
+    for name in ("index.html", "assets/index-1.js", "icons/icon.svg", "manifest.webmanifest", ".vite/manifest.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"built {name}")
+    (tmp_path / "secret.txt").write_text("a secret")
+    return folder
 
 
 @pytest.fixture
 def home_of(tmp_path: Path) -> Homes:
     @asynccontextmanager
-    async def opened(plan: Plan | None = None) -> AsyncIterator[Home]:
+    async def opened(plan: Plan | None = None, *, again: bool = False) -> AsyncIterator[Home]:
         connector = aiohttp.TCPConnector(limit=0)
         async with (
             serve(tmp_path / "kira.sqlite", plan) as served,
@@ -49,8 +53,9 @@ def home_of(tmp_path: Path) -> Homes:
                 served.address, connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             ) as session,
         ):
-            alice = await Caller(session).sign_up("alice")
-            yield Home(served, Caller(session), alice, await Caller(session).sign_up("bob"))
+            nobody = Caller(session)
+            enter = nobody.sign_in if again else nobody.sign_up
+            yield Home(served, nobody, await enter("alice"), await enter("bob"))
 
     return opened
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kira.adapters.clock.fixed import FixedClock
 from kira.adapters.queue.table import TableQueue
-from kira.domain.limits import LEASE_RENEWAL_SECONDS, RECOVERY_SECONDS, RUN_ATTEMPTS_MAX, RUNS_WAITING_PER_USER_MAX
+from kira.domain.limits import LEASE_RENEWAL_SECONDS, RECOVERY_SECONDS, RUN_ATTEMPTS_MAX
 from kira.domain.moments import SECOND
 from kira.domain.runs import Claim, Failure, Kind, State
-from kira.ports.database import Call, Database, NoRow
+from kira.ports.database import Database, NoRow
 from kira.ports.engine import Finished
 from kira.services.answering import Answering, Outcome
+from tests.asking import ask, number_of, user_id
 from tests.simulation.fleet import Hand, Hands, Health, Held
 
 RATE = 50.0
@@ -59,23 +57,6 @@ class Seen:
         return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
 
 
-def user_id(number: int) -> str:
-    """Return the id of a simulated user."""
-    return f"00000000-0000-7000-8000-{number:012x}"
-
-
-def fill(path: Path, users: int) -> None:
-    """Add `users` users, each with a conversation whose id is the user's."""
-    with closing(sqlite3.connect(path)) as connection:
-        people = [(user_id(number), f"user {number}") for number in range(users)]
-        connection.executemany("INSERT INTO users (id, name, role, created_at) VALUES (?, ?, 'user', 0)", people)
-        begun = [(each, each) for each, _ in people]
-        connection.executemany(
-            "INSERT INTO conversations (user_id, id, title, created_at, updated_at) VALUES (?, ?, '', 0, 0)", begun
-        )
-        connection.commit()
-
-
 class Simulator:
     """Happenings in the order of their moments; between two of them every free slot is offered to the queue."""
 
@@ -95,7 +76,6 @@ class Simulator:
         self._plan: list[tuple[int, int, Happening]] = []
         self._planned = 0
         self._chores = 0
-        self._runs = 0
         for _ in range(workers):
             self.hands.add(slots)
 
@@ -135,21 +115,8 @@ class Simulator:
 
     async def ask(self, user: int, model: str, kind: Kind = Kind.REPLY) -> str | None:
         """Let a user send a message; return the run's id, None when the door refused it."""
-        self._runs += 1
-        run, message = (f"00000000-0000-7{part:03x}-8000-{self._runs:012x}" for part in (1, 2))
-        now, uid = self.clock.now(), user_id(user)
-        asked: dict[str, object] = {"message_id": message, "conversation_id": uid, "now": now}
-        words = {"content": "words", "search_text": "words", "run_id": run, "idempotency_key": None}
-        added = {"run_id": run, "message_id": message, "model": model, "default_model": model, "now": now}
-        background = {"kind": kind, "background": int(kind is not Kind.REPLY), "waiting_max": RUNS_WAITING_PER_USER_MAX}
-        calls = [
-            Call("messages.ask", {**asked, **words}, must=True),
-            Call("runs.add", {**added, **background}, must=True),
-            Call("conversations.asked", {**asked, "words": "words"}),
-        ]
-        try:
-            await self.database.of(uid).run(calls)
-        except NoRow:
+        run = await ask(self.database, self.clock.now(), user, model, kind)
+        if run is None:
             self.seen.counts["refused"] += 1
             return None
         self._accepted(run, user, kind)
@@ -218,7 +185,7 @@ class Simulator:
     def _claimed(self, hand: Hand, claim: Claim) -> None:
         now = self.clock.now()
         if claim.run_id not in self.seen.waits:  # the run that makes a title
-            user = int(claim.user_id[-12:], 16)
+            user = number_of(claim.user_id)
             self.seen.waits[claim.run_id] = Wait(user, claim.kind, claim.created_at)
         wait = self.seen.waits[claim.run_id]
         wait.began = wait.began or now
@@ -274,7 +241,7 @@ class Simulator:
     async def _titles(self, claim: Claim) -> None:
         for row in await self.database.of(claim.user_id).query("runs.active"):
             if row["kind"] == Kind.TITLE and row["id"] not in self.seen.waits:
-                self._accepted(str(row["id"]), int(claim.user_id[-12:], 16), Kind.TITLE)
+                self._accepted(str(row["id"]), number_of(claim.user_id), Kind.TITLE)
 
     async def _renew(self) -> None:
         for hand in self.hands.well():

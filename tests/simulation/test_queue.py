@@ -13,8 +13,9 @@ import pytest
 from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.domain.moments import SECOND
 from kira.domain.runs import Claim, Kind
+from tests.asking import fill
 from tests.simulation.fleet import Health
-from tests.simulation.simulator import RATE, Seen, Simulator, fill
+from tests.simulation.simulator import RATE, Seen, Simulator
 
 SEED = 20_261_124
 USERS = 1_000
@@ -93,3 +94,6 @@ def test_probe(tmp_path: Path) -> None:
     print(light[-10:], light[len(light) // 2])
     bg = sorted((w.seconds, w.user, str(w.kind)) for w in seen.waits.values() if w.kind is not Kind.REPLY)
     print(bg[-10:], bg[len(bg) // 2])
+    for u in (91, 496, 231):
+        print(u); print("\n".join(t for t in seen.trace if f" {u} " in t and t.split()[2]==str(u)))
+    print([t for t in seen.trace if "died" in t or "froze" in t])

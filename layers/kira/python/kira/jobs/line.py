@@ -17,7 +17,7 @@ from kira.services.waiting import Line
 
 log = logging.getLogger("kira.worker")
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 """How often the table is looked at when nobody here knows of a waiting run: another process may have added one."""
 
 

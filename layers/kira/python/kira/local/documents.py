@@ -99,6 +99,7 @@ FIXED = {
     "SLOTS_PROBED_MAX": "the most slots that are looked for on a model server",
     "STREAMS_PER_USER_MAX": "open event streams of one user",
     "CONNECTIONS_WAITING_MAX": "connections that wait to be accepted",
+    "SESSION_LOOK_SECONDS": "time after which an open event stream asks whether its session still lives",
     "STREAM_PING_SECONDS": "silence in an event stream before a sign of life",
     "STREAM_KEPT_SECONDS": "how long the events of an ended run can be read again",
     "DELTA_MILLISECONDS": "how long pieces of an answer are gathered before they are sent",

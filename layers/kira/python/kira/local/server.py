@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from kira.domain.accounts import AccountsMode
 from kira.domain.errors import Forbidden, KiraError, WrongSetting
@@ -21,6 +22,7 @@ from kira.jobs.line import Herald
 from kira.jobs.sweeping import sweep
 from kira.jobs.telling import Telling
 from kira.jobs.worker import Worker
+from kira.local import lock
 from kira.local.settings import LocalSettings
 from kira.local.world import Local
 from kira.services.kira import Kira
@@ -98,49 +100,56 @@ async def serve(settings: LocalSettings, told: Callable[[Ready, Kira], None], *,
 
     Raises WrongSetting when a setting cannot work.
     """
-    bound = listen(settings)
-    world = Local(settings)
-    try:
-        kira = kira_of(settings, world, alone=await is_alone(world, settings))
-        token = await _local_token(kira)
-        app = build(kira)
-        app.mount("/", Dashboard(DASHBOARD))
-        door = Door(app)
-        app.state.answered = door.answered
-        server = _Server(_config(door))
-        stop = _on_signals()
-        worker = worker_of(kira, settings) if with_worker else None
-        tasks = [asyncio.create_task(sweep(kira.sessions))]
-        working = asyncio.create_task(worker.run() if worker else world.engine.start())
-        serving = asyncio.create_task(server.serve([bound]))
-        await _until_started(server, serving)
-        told(Ready(_address(bound, settings.host), token), kira)
-        await _until(stop, serving, working if worker else None)
-        app.state.unready = "Kira is stopping. It will be back shortly."
-        if worker:
-            worker.stop()
-            await working
-        server.should_exit = True
-        await serving
-        for task in tasks:
-            task.cancel()
-    finally:
-        bound.close()
-        await world.close()
+    with contextlib.closing(listen(settings)) as bound, lock.share(settings.data) as share:
+        world = Local(settings)
+        try:
+            kira = kira_of(settings, world, alone=await is_alone(world, settings))
+            token = await _local_token(kira)
+            app = build(kira, pages=Dashboard(DASHBOARD))
+            server = _Server(_config(Door(app)))
+            serving = asyncio.create_task(server.serve([bound]))
+            await _until_started(server, serving)
+            ready = Ready(_address(bound, settings.host), token)
+            share.tell(ready.address)
+            told(ready, kira)
+            await _until_told_to_stop(kira, settings, app, serving, with_worker=with_worker)
+            share.tell("")
+            server.should_exit = True
+            await serving
+        finally:
+            await world.close()
+
+
+async def _until_told_to_stop(
+    kira: Kira, settings: LocalSettings, app: FastAPI, serving: asyncio.Task[None], *, with_worker: bool
+) -> None:
+    """Work until a signal comes, then drain; readers see the end of what is finished meanwhile."""
+    stop = _on_signals()
+    sweeping = asyncio.create_task(sweep(kira.sessions))
+    # The engine's libraries are loaded after the first answer: nobody waits for them before that.
+    worker = worker_of(kira, settings) if with_worker else None
+    working = asyncio.create_task(worker.run() if worker else kira.world.engine.start())
+    await _until(stop, serving, working if worker else None)
+    app.state.unready = "Kira is stopping. It will be back shortly."
+    if worker:
+        worker.stop()
+    await working
+    sweeping.cancel()
 
 
 async def work(settings: LocalSettings) -> None:
     """Only work on runs, until SIGTERM or SIGINT, then drain."""
-    world = Local(settings)
-    try:
-        worker = worker_of(kira_of(settings, world, alone=True), settings)
-        stop = _on_signals()
-        working = asyncio.create_task(worker.run())
-        await _until(stop, working)
-        worker.stop()
-        await working
-    finally:
-        await world.close()
+    with lock.share(settings.data):
+        world = Local(settings)
+        try:
+            worker = worker_of(kira_of(settings, world, alone=True), settings)
+            stop = _on_signals()
+            working = asyncio.create_task(worker.run())
+            await _until(stop, working)
+            worker.stop()
+            await working
+        finally:
+            await world.close()
 
 
 def _config(door: Door) -> uvicorn.Config:

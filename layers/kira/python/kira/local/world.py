@@ -49,7 +49,6 @@ class Local:
         """Ollama servers, and the demo model."""
         from kira.adapters.engine.ollama import OllamaConfig
         from kira.adapters.engine.several import open_engine
-        from kira.adapters.engine.vram import card_mib
 
         settings = self.settings
         config = OllamaConfig(
@@ -59,7 +58,7 @@ class Local:
             context=settings.context,
             keep_alive=settings.keep_alive,
             vram_mib=settings.vram_mib,
-            card_mib=card_mib,
+            card_mib=_card_mib,
             findings=Findings(self.database, self.clock),
         )
         return open_engine(config, settings.model)
@@ -70,3 +69,9 @@ class Local:
             await self.engine.close()
         if "database" in self.__dict__:
             await self.database.close()
+
+
+def _card_mib() -> int | None:
+    from kira.adapters.engine.vram import card_mib  # the driver's library takes 0.1 s to load, and is rarely needed
+
+    return card_mib()

@@ -137,6 +137,9 @@ class Engine(Protocol):
         To be told again about every second while runs wait; without it a busy server is never drained.
         """
 
+    async def looked(self) -> None:
+        """Return once every server was looked at for the first time, whether it answered or not."""
+
     async def changed(self) -> None:
         """Return as soon as `room` or `fleet` may have changed since the last call."""
 

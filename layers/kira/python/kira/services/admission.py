@@ -7,7 +7,7 @@ from enum import Enum
 
 from kira.domain import texts
 from kira.domain.conversations import Asked, Message
-from kira.domain.errors import Invalid, NotFound, QueueFull
+from kira.domain.errors import Invalid, NotFound, QueueFull, RateLimited
 from kira.domain.ids import new_id
 from kira.domain.limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, RUNS_WAITING_PER_USER_MAX, Limit
 from kira.domain.runs import Kind, Run, State
@@ -56,6 +56,7 @@ class Admission:
         Raises Invalid, TooLarge, NotFound (conversation or parent), RateLimited and QueueFull; then nothing happened.
         """
         content = texts.message(question.content)
+        await self.models.settled()
         key = _key(question.key)
         model = self._model(question.model)
         message_id, run_id, now = new_id(), new_id(), self.clock.now()
@@ -81,7 +82,7 @@ class Admission:
         ]
         try:
             added, run, _ = await visit.run(calls, limit=self.limit)
-        except NoRow as refused:
+        except (NoRow, RateLimited) as refused:
             return await self._explain(visit, key, refused)
         message = Message(
             message_id, question.conversation_id, added.rows[0]["parent_id"], "user", content, now, run_id=run_id
@@ -90,6 +91,7 @@ class Admission:
 
     async def again(self, visit: Visit, message_id: str, model: str | None) -> Run:
         """Queue another answer: to the question itself, or to the question that an answer belongs to."""
+        await self.models.settled()
         model = self._model(model)
         found = await visit.query("messages.one", {"message_id": message_id})
         if not found:
@@ -146,8 +148,9 @@ class Admission:
             wait_s=wait_s,
         )
 
-    async def _explain(self, visit: Visit, key: str | None, refused: NoRow) -> Asked:
-        if refused.name == "runs.add":
+    async def _explain(self, visit: Visit, key: str | None, refused: NoRow | RateLimited) -> Asked:
+        """Return what was accepted under `key` before, even when a limit is reached by now, or say what is wrong."""
+        if isinstance(refused, NoRow) and refused.name == "runs.add":
             raise self._full() from refused
         if key is not None:
             found = await visit.query("messages.by_key", {"idempotency_key": key})
@@ -155,6 +158,8 @@ class Admission:
                 message = rows.message(found[0])
                 run = await visit.query("runs.one", {"run_id": message.run_id})
                 return Asked(message, rows.run(run[0]))
+        if isinstance(refused, RateLimited):
+            raise refused
         raise NotFound from refused
 
     def _full(self) -> QueueFull:

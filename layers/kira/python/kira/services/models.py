@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from kira.domain.errors import Invalid
@@ -9,6 +11,7 @@ from kira.domain.limits import MODEL_NAME_CHARACTERS_MAX
 from kira.ports.engine import Engine, Fleet
 
 NO_MODEL_YET = "demo"
+FIRST_LOOK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,12 @@ class Models:
 
     engine: Engine
     preferred: str | None = None
+
+    async def settled(self) -> None:
+        """Wait, right after the start, until it is known which models there are; at most FIRST_LOOK_SECONDS."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self.engine.looked()
 
     def fleet(self) -> Fleet:
         """Return models, servers and advice as they are known now."""

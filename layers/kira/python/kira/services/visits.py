@@ -90,6 +90,11 @@ class Visit:
         if not self._guarded:
             await self.run([])
 
+    async def is_alive(self) -> bool:
+        """Say whether the session still lives; for streams, which outlast their guard."""
+        params = {"session_id": self.session_id, "now": self.clock.now()}
+        return bool(await self.rows.query("guard.session", params))
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction behind the guard, for work that reads, decides and writes."""

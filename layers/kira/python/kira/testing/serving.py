@@ -43,6 +43,16 @@ HELD_WORDS_PER_SECOND = 0.001
 """An answer says its first word and then nothing for a quarter of an hour: it goes until it is stopped."""
 
 
+def quick_engine(slots: int = 4) -> ScriptedEngine:
+    """Return a demo engine whose answers take about a tenth of a second."""
+    return ScriptedEngine(words_per_second=QUICK_WORDS_PER_SECOND, slots=slots)
+
+
+def held_engine(slots: int = 1) -> ScriptedEngine:
+    """Return a demo engine whose answers begin and never end, with so many slots."""
+    return ScriptedEngine(words_per_second=HELD_WORDS_PER_SECOND, slots=slots)
+
+
 @dataclass(frozen=True, slots=True)
 class TestWorld:
     """All ports of a home for tests: a real database, everything else in this process."""
@@ -64,7 +74,7 @@ class Plan:
     Without `works` no worker takes the runs, so that all of them wait.
     """
 
-    engine: Engine = field(default_factory=lambda: quick_engine())
+    engine: Engine = field(default_factory=quick_engine)
     clock: Clock = field(default_factory=SystemClock)
     limits: tuple[Limit, ...] = ()
     dashboard: Path | None = None
@@ -95,16 +105,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-def quick_engine(slots: int = 4) -> ScriptedEngine:
-    """Return a demo engine whose answers take about a tenth of a second."""
-    return ScriptedEngine(words_per_second=QUICK_WORDS_PER_SECOND, slots=slots)
-
-
-def held_engine(slots: int = 1) -> ScriptedEngine:
-    """Return a demo engine whose answers begin and never end, with so many slots."""
-    return ScriptedEngine(words_per_second=HELD_WORDS_PER_SECOND, slots=slots)
-
-
 @asynccontextmanager
 async def serve(database_file: Path, plan: Plan | None = None) -> AsyncIterator[Served]:
     """Serve what `plan` says on the SQLite file, with accounts open to anybody, until the block ends."""
@@ -114,9 +114,7 @@ async def serve(database_file: Path, plan: Plan | None = None) -> AsyncIterator[
     kira = _kira(world, plan)
     try:
         async with _working(kira) if plan.works else contextlib.nullcontext():
-            app = build(kira)
-            if plan.dashboard is not None:
-                app.mount("/", Dashboard(plan.dashboard))
+            app = build(kira, pages=Dashboard(plan.dashboard) if plan.dashboard else None)
             door = Door(app)
             app.state.answered = door.answered
             with _bound() as listening:
@@ -153,7 +151,8 @@ async def _working(kira: Kira) -> AsyncIterator[None]:
 
 @contextmanager
 def _bound() -> Iterator[socket.socket]:
-    with socket.socket() as listening:
+    # The protocol is named because asyncio sends small answers at once only where it is.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         yield listening
 
@@ -165,7 +164,7 @@ async def _serving(door: Door, listening: socket.socket) -> AsyncIterator[None]:
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listening]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it by this field alone
         await asyncio.sleep(0.001)
     try:
         yield

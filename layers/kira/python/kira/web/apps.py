@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp
 
 from kira import __version__
 from kira.services.kira import Kira
@@ -22,8 +23,11 @@ AREAS: dict[str, tuple[APIRouter, ...]] = {
 }
 
 
-def build(kira: Kira | None, *areas: str, lifespan: Lifespan | None = None) -> FastAPI:
-    """Return the app of `areas` (all of AREAS when none is named) on `kira`, which `lifespan` may set later."""
+def build(kira: Kira | None, *areas: str, pages: ASGIApp | None = None, lifespan: Lifespan | None = None) -> FastAPI:
+    """Return the app of `areas` (all of AREAS when none is named) on `kira`, which `lifespan` may set later.
+
+    `pages` answers every address that no route knows.
+    """
     app = FastAPI(
         title="Kira",
         version=__version__,
@@ -31,6 +35,7 @@ def build(kira: Kira | None, *areas: str, lifespan: Lifespan | None = None) -> F
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan or _nothing,
         separate_input_output_schemas=False,
     )
@@ -42,6 +47,9 @@ def build(kira: Kira | None, *areas: str, lifespan: Lifespan | None = None) -> F
             app.router.routes.extend(router.routes)
     app.add_route("/api/openapi.json", _openapi, include_in_schema=False)
     app.add_route("/api/docs", _docs, include_in_schema=False)
+    if pages is not None:
+        # Not mounted at "/": a mount would also take what a route refuses, and its 405 would become a 404.
+        app.router.default = pages
     return app
 
 

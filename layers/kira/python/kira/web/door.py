@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from kira.domain.errors import TooLarge
 from kira.domain.limits import BODY_BYTES_MAX
@@ -38,8 +39,12 @@ class _Exceeded(Exception):
 class Door:
     """Stands in front of the whole app."""
 
-    app: ASGIApp
+    app: FastAPI
     answered: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Let the app's metrics read the counts."""
+        self.app.state.answered = self.answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through."""

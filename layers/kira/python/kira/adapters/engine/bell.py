@@ -9,11 +9,17 @@ class Bell:
     """Rings once for any number of changes since it was last heard."""
 
     def __init__(self) -> None:
-        """Begin silent."""
+        """Begin silent; `changes` counts, so that what was computed from the state can be kept until it changes."""
         self._rung = asyncio.Event()
+        self.changes = 0
+
+    def touch(self) -> None:
+        """Note a change that nobody waits for."""
+        self.changes += 1
 
     def ring(self) -> None:
         """Tell whoever listens, now or next."""
+        self.changes += 1
         self._rung.set()
 
     async def heard(self) -> None:

@@ -60,6 +60,9 @@ class ScriptedEngine:
     async def close(self) -> None:
         """There is nothing to close."""
 
+    async def looked(self) -> None:
+        """Return at once: there is nothing to look for."""
+
     async def changed(self) -> None:
         """Return when a slot became free."""
         await self._bell.heard()
@@ -86,6 +89,7 @@ class ScriptedEngine:
         if self._running >= self._slots:
             raise ServerBusy
         self._running += 1
+        self._bell.touch()
         try:
             async with aclosing(self._pieces(prompt)) as pieces:
                 async for piece in pieces:

@@ -23,6 +23,8 @@ class SeveralEngines:
         """`preferred` is the setting KIRA_MODEL, with or without a tag."""
         self._ollama, self._demo, self._bell = ollama, demo, bell
         self._preferred = preferred
+        self._fleet: Fleet | None = None
+        self._fleet_at = -1
 
     async def start(self) -> None:
         """Begin watching."""
@@ -31,6 +33,10 @@ class SeveralEngines:
     async def close(self) -> None:
         """Close every connection."""
         await self._ollama.close()
+
+    async def looked(self) -> None:
+        """Return once the Ollama servers were looked at for the first time."""
+        await self._ollama.looked()
 
     async def changed(self) -> None:
         """Return as soon as room or fleet may have changed."""
@@ -51,6 +57,11 @@ class SeveralEngines:
 
     def fleet(self) -> Fleet:
         """Return all models and servers; the demo model counts as a server only while it is in use."""
+        if self._fleet is None or self._fleet_at != self._bell.changes:
+            self._fleet, self._fleet_at = self._make_fleet(), self._bell.changes
+        return self._fleet
+
+    def _make_fleet(self) -> Fleet:
         ollama, demo = self._ollama.fleet(), self._demo.fleet()
         models = (*ollama.models, *demo.models)
         default = self._default(ollama.models)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pynvml
 
 MIB = 1 << 20
 
 
+@cache
 def card_mib() -> int | None:
     """Return the memory of the largest card in MiB; None without a card or without its driver."""
     try:

@@ -56,7 +56,7 @@ class TableQueue:
                 "until": now + LEASE_SECONDS * SECOND,
             }
             rows = await self._rows.query("queue.receive", params)
-            claims += [_claim(row, lease) for row in sorted(rows, key=lambda row: int(row["tag"]))]
+            claims += [_claim(row, lease) for row in sorted(rows, key=_standing)]
         return claims
 
     async def extend(self, claims: Sequence[Claim]) -> set[str]:
@@ -129,6 +129,10 @@ async def _either(hint: asyncio.Event, seconds: float) -> None:
     except TimeoutError:
         pass
     hint.clear()
+
+
+def _standing(row: Row) -> tuple[int, int, str]:
+    return int(row["tag"]), int(row["created_at"]), str(row["id"])
 
 
 def _end_of(row: Row) -> State | None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kira.domain.events import LAST, Event, first_number
-from kira.domain.limits import STREAM_KEPT_SECONDS
+from kira.domain.limits import STREAM_KEPT_SECONDS, STREAM_PING_SECONDS
 from kira.ports.stream import Said, Source
 
-SILENCE_SECONDS = 10.0
+SILENCE_SECONDS = float(STREAM_PING_SECONDS)
+UNKNOWN_SECONDS = 1.0
+"""How often the reader of a run that nobody here works on is woken, to look at the table."""
 USER_EVENTS_KEPT = 4_000
 
 
@@ -95,7 +97,7 @@ class ProcessStream:
         """Yield batches of one run's events above `after`; ends with the run."""
         while (run := self._runs.get((user_id, run_id))) is None:
             user = self._user(user_id)
-            await user.bell.wait(SILENCE_SECONDS)
+            await user.bell.wait(UNKNOWN_SECONDS)
             if (user_id, run_id) not in self._runs:
                 yield []
         read = 0

@@ -35,6 +35,9 @@ class OllamaEngine:
         self._probers: dict[str, Prober] = {}
         self._watches: list[asyncio.Task[None]] = []
         self._wants = Wants(config.model_change)
+        self._started = asyncio.Event()
+        self._fleet: Fleet | None = None
+        self._fleet_at = -1
 
     async def start(self) -> None:
         """Begin watching the servers; a second call does nothing."""
@@ -49,6 +52,7 @@ class OllamaEngine:
             self._servers.append(server)
             self._probers[address] = Prober(server)
             self._watches.append(asyncio.create_task(watching.watch(server)))
+        self._started.set()
 
     async def close(self) -> None:
         """Stop watching and probing, and close every connection."""
@@ -60,12 +64,23 @@ class OllamaEngine:
         if self._session is not None:
             await self._session.close()
 
+    async def looked(self) -> None:
+        """Return once every server was looked at for the first time."""
+        await self._started.wait()
+        for server in self._servers:
+            await server.looked.wait()
+
     async def changed(self) -> None:
         """Return as soon as room or fleet may have changed."""
         await self._bell.heard()
 
     def fleet(self) -> Fleet:
-        """Return all chat models, each once, and the servers."""
+        """Return all chat models, each once, and the servers; made anew only after a change."""
+        if self._fleet is None or self._fleet_at != self._bell.changes:
+            self._fleet, self._fleet_at = self._make_fleet(), self._bell.changes
+        return self._fleet
+
+    def _make_fleet(self) -> Fleet:
         models: dict[str, Model] = {}
         for server in self._servers:
             for name, known in server.known.items():

@@ -57,6 +57,7 @@ class Prober:
                 count.slots, count.is_found = slots, True
                 log.info("Ollama at %s answers %d at once with %s", server.name, slots, model)
                 await self._save(model, slots)
+                server.is_suspect.set()  # the next look compares the slots with the card
         finally:
             count.is_held = False
             count.not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS

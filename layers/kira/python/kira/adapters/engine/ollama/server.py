@@ -30,8 +30,10 @@ class OllamaServer:
         self.known: dict[str, Known] = {}
         self.loaded: dict[str, Loaded] = {}
         self.promised: str | None = None
+        self.vram: int | None = None
         self.last_model: str | None = None
         self.is_suspect = asyncio.Event()
+        self.looked = asyncio.Event()
         self.flows: set[Flow] = set()
         self.running: Counter[str] = Counter()
         self._counts: dict[str, Count] = {}
@@ -53,6 +55,11 @@ class OllamaServer:
             self._counts[model] = made
         return self._counts[model]
 
+    @property
+    def is_counted(self) -> bool:
+        """Say whether the slots of some model are known."""
+        return any(count.is_found for count in self._counts.values())
+
     def slots(self, model: str) -> int:
         """Return how many runs of `model` may go at once; one while the model is partly outside the card."""
         return 1 if self.share_on_card(model) < 1 else self.count(model).slots
@@ -69,7 +76,10 @@ class OllamaServer:
         if asyncio.get_running_loop().time() < self._rest_until or self.count(model).is_held:
             return 0
         mine = self.running[model]
-        if not mine and model not in self.loaded and (self.flows or self._is_holding()):
+        others = [other for other, count in self.running.items() if count and other != model]
+        if any(other not in self.loaded for other in others):
+            return 0  # loading another model may put this one out of memory
+        if model not in self.loaded and (others or self._is_holding(model)):
             return 0
         return max(0, self.slots(model) - mine)
 
@@ -79,6 +89,7 @@ class OllamaServer:
         self.flows.add(flow)
         self.running[model] += 1
         self.last_model = model
+        self.bell.touch()
         if self.promised == model:
             self.promised = None
         return flow
@@ -167,8 +178,8 @@ class OllamaServer:
         body = {"model": model, "messages": messages, "stream": True, "options": options}
         return {**body, **self.config.kept_alive(), **more}
 
-    def _is_holding(self) -> bool:
-        return any(count.is_held for count in self._counts.values())
+    def _is_holding(self, model: str) -> bool:
+        return any(count.is_held for other, count in self._counts.items() if other != model)
 
     def _believe(self, model: str) -> None:
         self._loaded_until[model] = asyncio.get_running_loop().time() + LOADED_BELIEVED_SECONDS

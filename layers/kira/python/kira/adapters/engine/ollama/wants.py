@@ -46,7 +46,7 @@ class Wants:
 
 def _promise(model: str, servers: Sequence[OllamaServer]) -> None:
     having = [server for server in servers if model in server.known and server.state != "down"]
-    if any(server.promised == model or server.free(model) for server in having):
+    if any(server.promised == model for server in having):
         return
     free = [server for server in having if server.promised is None]
     if free:

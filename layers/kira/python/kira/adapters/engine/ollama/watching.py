@@ -29,13 +29,24 @@ async def watch(server: OllamaServer) -> None:
                 if server.state != "down":
                     log.warning("%s", error.message)
                 server.lost(error)
+            server.looked.set()
             await asyncio.sleep(pause)
             pause = min(config.pause_max, pause * 2)
             continue
+        server.looked.set()
         pause = config.pause_min
+        if server.is_counted and server.vram is None:
+            await _read_card(server)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(config.look if server.known else config.look_when_empty):
                 await server.is_suspect.wait()
+
+
+async def _read_card(server: OllamaServer) -> None:
+    """Ask for the card, in a thread and only when slots can be compared with it: its driver is slow to load."""
+    server.vram = await asyncio.to_thread(server.config.vram, server.address)
+    if server.vram is not None:
+        server.bell.ring()
 
 
 async def look(server: OllamaServer) -> None:

@@ -16,7 +16,7 @@ def described(server: OllamaServer) -> Server:
     model = _model_of(server)
     running = len(server.flows)
     if server.state == "down":
-        return Server(server.name, "down", server.trouble or f"Looking for Ollama at {server.name}.", running=running)
+        return Server(server.name, "down", server.trouble or "", running=running)
     if not any(known.is_chat for known in server.known.values()):
         message = f"Ollama at {server.name} has no model to talk to. Pull one with `ollama pull llama3.2`."
         return Server(server.name, "empty", message, running=running)
@@ -27,11 +27,11 @@ def described(server: OllamaServer) -> Server:
 
 def room_on_card(server: OllamaServer, model: str) -> int | None:
     """Return for how many slots of `model` the server's card has room, where that can be known."""
-    known, vram = server.known.get(model), server.config.vram(server.address)
-    if vram is None or known is None or known.shape is None:
+    known = server.known.get(model)
+    if server.vram is None or known is None or known.shape is None:
         return None
     context = server.context(model) or known.stated_context or CONTEXT_ASSUMED
-    return min(SLOTS_PROBED_MAX, slots_that_fit(known.shape, vram, context))
+    return min(SLOTS_PROBED_MAX, slots_that_fit(known.shape, server.vram, context))
 
 
 def _model_of(server: OllamaServer) -> str | None:

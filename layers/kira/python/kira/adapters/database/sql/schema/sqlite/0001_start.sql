@@ -114,6 +114,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_queued ON runs (user_id, background, created_at) WHERE state = 'queued';
 CREATE INDEX runs_running ON runs (user_id, lease_until) WHERE state = 'running';
 CREATE INDEX runs_by_conversation ON runs (user_id, conversation_id, id);
+CREATE INDEX runs_by_tag ON runs (model, tag);
 CREATE INDEX runs_by_end ON runs (user_id, ended_at) WHERE ended_at IS NOT NULL;
 
 -- How much service each user received from each model, in tokens divided by weight. Start-time fair queueing
@@ -127,11 +128,10 @@ CREATE TABLE shares (
   weight INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (user_id, model)
 );
-CREATE INDEX shares_by_model ON shares (model, served);
 
 -- Every waiting run with its start tag: what its user has received or is receiving of its model, lifted to the
--- virtual time (the tag last started; when nothing runs, the most anybody received), then one typical answer per run
--- ahead.
+-- virtual time (the highest tag that was started, so that it never goes back), then one typical answer per run ahead.
+-- Among a user's own runs a background one stands as if it had come a minute later: endless talk cannot starve it.
 CREATE VIEW waiting AS
 SELECT q.user_id, q.id, q.kind, q.model, q.background, q.conversation_id, q.message_id, q.created_at, q.not_before, q.attempt,
   CASE WHEN q.held + q.served >= v.virtual THEN q.held + q.served ELSE v.virtual END + (q.place - 1) * q.typical AS tag,
@@ -144,15 +144,13 @@ FROM (
     COALESCE((
       SELECT SUM(h.lift + h.charged) FROM runs h
       WHERE h.user_id = r.user_id AND h.model = r.model AND h.state = 'running'), 0) AS held,
-    ROW_NUMBER() OVER (PARTITION BY r.user_id, r.model ORDER BY r.background, r.created_at, r.id) AS place
+    ROW_NUMBER() OVER (
+      PARTITION BY r.user_id, r.model ORDER BY r.created_at + r.background * 60000000, r.created_at, r.id) AS place
   FROM runs r LEFT JOIN shares s ON s.user_id = r.user_id AND s.model = r.model
   WHERE r.state = 'queued'
 ) q
 JOIN (
-  SELECT m.model, COALESCE(
-    (SELECT MAX(g.tag) FROM runs g WHERE g.state = 'running' AND g.model = m.model),
-    (SELECT MAX(a.served) FROM shares a WHERE a.model = m.model),
-    0) AS virtual
+  SELECT m.model, COALESCE((SELECT MAX(g.tag) FROM runs g WHERE g.model = m.model), 0) AS virtual
   FROM (SELECT DISTINCT model FROM runs WHERE state = 'queued') m
 ) v ON v.model = q.model;
 
