@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean browser
+.PHONY: help run test check bench api lock clean browser
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ $(DASHBOARD): frontend/node_modules/.package-lock.json $(shell find frontend/src
 	@echo "Building the dashboard ..."
 	@cd frontend && npm run -s build
 	@touch $@
+
+api: .venv/.dev frontend/node_modules/.package-lock.json ## make the dashboard's types from the API, and the proofs of the SQL
+	$(BIN)/python -m kira.testing.openapi
+	cd frontend && npm run -s api
+	$(BIN)/python -m kira.testing.prover
 
 lock: ## write the lock files again, with the newest versions that fit
 	$(LOCK) --group build -o locks/build.txt

@@ -18,7 +18,7 @@ const areas = ['sign_in', 'chat', 'widgets', 'settings', 'palette'];
 const siblings = (name) => areas.filter((other) => other !== name).map((other) => `areas/${other}`);
 
 export default ts.config(
-  { ignores: ['node_modules', 'src/sw.js'] },
+  { ignores: ['src/api/schema.d.ts', 'node_modules', 'src/sw.js'] },
   ts.configs.recommended,
   svelte.configs.recommended,
   {

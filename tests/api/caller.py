@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -58,7 +59,7 @@ class Caller:
 
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Send `body` as JSON (bytes as they are); underscores in the names of `headers` stand for dashes."""
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        data = None if body is None else io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         url = URL(str(self.session._base_url).rstrip("/") + path, encoded=True)
         async with self.session.request(method, url, data=data, headers=self._headers(data, headers)) as response:
             return Answer(response.status, response.headers, await response.read())
@@ -128,7 +129,7 @@ class Caller:
             assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
             yield _frames(response.content)
 
-    def _headers(self, data: bytes | None, more: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self, data: io.BytesIO | None, more: Mapping[str, str]) -> dict[str, str]:
         headers = {name.replace("_", "-"): value for name, value in more.items()}
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")

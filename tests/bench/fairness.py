@@ -134,4 +134,3 @@ async def _plain(straight: aiohttp.ClientSession) -> float:
 
     await together([one(number) for number in range(USERS * WAITING_EACH)])
     return total
-

@@ -51,7 +51,7 @@ async def _filled(data: Path, messages: int) -> str:
 
 
 def _conversation(file: sqlite3.Connection, owner: str, now: int) -> None:
-    conversation, parent = new_id(), None
+    conversation, parent = new_id(), ""
     file.execute(
         "INSERT INTO conversations (user_id, id, title, titled_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
         (owner, conversation, "A conversation", "words", now, now),
@@ -60,7 +60,7 @@ def _conversation(file: sqlite3.Connection, owner: str, now: int) -> None:
     for number in range(MESSAGES_EACH):
         text = f"message {number} about fair queues and {owner[:8]}"
         message = new_id()
-        rows.append((owner, message, conversation, parent, ("user", "assistant")[number % 2], text, text, now))
+        rows.append((owner, message, conversation, parent or None, ("user", "assistant")[number % 2], text, text, now))
         parent = message
     file.executemany(
         "INSERT INTO messages (user_id, id, conversation_id, parent_id, role, content, search_text, created_at) "

@@ -21,7 +21,7 @@ import aiohttp
 
 from kira.domain.accounts import AccountsMode
 from kira.domain.guests import Guest
-from kira.local.settings import LocalSettings
+from kira.local.settings import read
 from kira.local.world import Local
 from kira.services.enrolment import Form
 from kira.services.kira import Kira
@@ -126,7 +126,7 @@ def wait_for(address: str, seconds: float = 20) -> None:
 
 async def users(data: Path, count: int) -> list[str]:
     """Make `count` users with a session each on `data`; return their access tokens."""
-    settings = LocalSettings(data=data, accounts=AccountsMode.OPEN)
+    settings = read(data=str(data), accounts="open")
     world = Local(settings)
     try:
         kira = Kira(world, AccountsMode.OPEN)

@@ -9,8 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from playwright.sync_api import Page, Request, sync_playwright
 from tests.bench.marks import Mark
 from tests.bench.rig import kira_up
+
+from kira.adapters.clock.system import SystemClock
+from kira.adapters.vault.keyfile import open_vault
+from kira.services.tokens import Tokens
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "http://127.0.0.1:9"  # the discard port: no model server answers there
@@ -52,18 +57,13 @@ def size() -> list[Mark]:
 
 def weight() -> list[Mark]:
     """Load both pages in Chromium with an empty cache and count what came over the wire."""
-    from playwright.sync_api import sync_playwright
-
     marks = []
     with tempfile.TemporaryDirectory() as folder, kira_up(Path(folder), NOBODY) as kira, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
         token = _token(Path(folder))
         for name, path in (("sign-in page", "/"), ("signed-in chat page", f"/?token={token}")):
             page = browser.new_context(service_workers="block").new_page()
-            sizes: list[int] = []
-            page.on("requestfinished", lambda request, sizes=sizes: sizes.append(_wire_bytes(request)))
-            page.goto(kira.address + path)
-            page.wait_for_load_state("networkidle")
+            sizes = _load(page, kira.address + path)
             rule = "bodies and headers of all requests until the network is idle, empty cache, gzip or brotli as served"
             peers = "2,729 KB, 219 requests; -"
             marks.append(Mark(f"{name}, bytes", sum(sizes) / 1000, 80, "KB", rule, peers=peers))
@@ -72,9 +72,18 @@ def weight() -> list[Mark]:
     return marks
 
 
-def _wire_bytes(request: object) -> int:
-    sizes = request.sizes()  # type: ignore[attr-defined]
-    return int(sizes["responseBodySize"] + sizes["responseHeadersSize"])
+def _load(page: Page, address: str) -> list[int]:
+    """Load a page and return the bytes of each of its requests."""
+    sizes: list[int] = []
+
+    def count(request: Request) -> None:
+        found = request.sizes()
+        sizes.append(found["responseBodySize"] + found["responseHeadersSize"])
+
+    page.on("requestfinished", count)
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    return sizes
 
 
 def _bytes_of(folder: Path) -> int:
@@ -82,8 +91,4 @@ def _bytes_of(folder: Path) -> int:
 
 
 def _token(data: Path) -> str:
-    from kira.adapters.clock.system import SystemClock
-    from kira.adapters.vault.keyfile import open_vault
-    from kira.services.tokens import Tokens
-
     return Tokens(open_vault(data), SystemClock()).local()

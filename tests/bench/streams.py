@@ -8,7 +8,18 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.marks import Mark
-from tests.bench.rig import Process, client, direct, kira_up, model_server, stats, through_kira, together, until_idle, users
+from tests.bench.rig import (
+    Process,
+    client,
+    direct,
+    kira_up,
+    model_server,
+    stats,
+    through_kira,
+    together,
+    until_idle,
+    users,
+)
 
 GOALS = {1: 10, 20: 40, 100: 150}  # milliseconds added, by number of users
 PEERS = {1: "103 ms; 14 ms", 20: "1,156 ms; 177 ms", 100: "5,900 ms; 1,631 ms"}
@@ -53,7 +64,7 @@ async def _measure(server: Process, kira: Process, tokens: list[str]) -> list[Ma
                 rule = f"new conversations of 100 users at the same moment, {ROUNDS} rounds"
                 marks.append(Mark("answered whole, of 100", 100 * whole / asked, 100, "", rule, True, "79 to 93; -"))
             if count == 20:
-                rule = f"CPU of all Kira processes over all tokens of {count} new conversations, titles included, median of {ROUNDS}"
+                rule = f"CPU of all Kira over all tokens of {count} conversations and titles, {ROUNDS} rounds"
                 figure = statistics.median(cpu)
                 marks.append(Mark("CPU per 1,000 tokens, n = 20", figure, 0.08, "s", rule, peers="0.92 to 1.24; 0.68"))
     return marks

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KIRA = str(Path(sys.executable).with_name("kira"))
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 NOBODY = "http://127.0.0.1:9"  # the discard port: no model server answers there
 MODEL = "test:latest"
 PASSWORD = "correct horse battery"

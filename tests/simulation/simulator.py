@@ -73,6 +73,7 @@ class Simulator:
         self.tokens_of: Callable[[Claim], int] = lambda _: round(self.random.lognormvariate(4.8, 0.7)) + 5
         self.after_end: Callable[[int], Awaitable[None]] | None = None
         self.failing = 0.0
+        self.titled = 0.2
         self._plan: list[tuple[int, int, Happening]] = []
         self._planned = 0
         self._chores = 0
@@ -141,6 +142,7 @@ class Simulator:
         hand.health = Health.DEAD
         hand.held.clear()
         self._note("died", hand.name)
+        self.seen.counts["died"] += 1
 
         async def another() -> None:
             self.hands.add(hand.slots, is_near=hand.is_near)
@@ -151,6 +153,7 @@ class Simulator:
         """Stop a worker without its knowledge; when it thaws it tries to end what it held."""
         hand.health = Health.FROZEN
         self._note("froze", hand.name)
+        self.seen.counts["froze"] += 1
 
         async def thaw() -> None:
             hand.health = Health.WELL
@@ -224,7 +227,7 @@ class Simulator:
         failure = Failure("STREAM_CUT", "The stream was cut.") if state is State.FAILED else None
         finished = Finished(PROMPT_TOKENS, spent, "stop") if state is State.DONE else None
         text = "word " * spent if state is not State.FAILED else ""
-        is_untitled = claim.kind is Kind.REPLY and self.random.random() < 0.2
+        is_untitled = claim.kind is Kind.REPLY and self.random.random() < self.titled
         try:
             await self.answering.end(claim, Outcome(state, text, finished, failure), is_untitled=is_untitled)
         except NoRow:

@@ -1,4 +1,8 @@
-// The records and routes of Kira's API as the dashboard uses them.
+// The records of Kira's API, from the generated schema, and the routes as the dashboard calls them.
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
 export type Id = string;
 /** RFC 3339, UTC. */
 export type Moment = string;
@@ -8,155 +12,26 @@ export interface Page<Item> {
   next: string | null;
 }
 
-export interface User {
-  id: Id;
-  email: string | null;
-  name: string;
-  role: 'user' | 'admin';
-  created_at: Moment;
-}
-
-export interface SignedIn {
-  user: User;
-  access_token: string;
-  /** Seconds. */
-  expires_in: number;
-}
-
-export interface AuthOptions {
-  accounts: 'off' | 'invite' | 'open';
-  sign_up: boolean;
-  version: string;
-}
-
-export interface Session {
-  id: Id;
-  device: string;
-  created_at: Moment;
-  seen_at: Moment;
-  current: boolean;
-}
-
-export interface Settings {
-  model: string | null;
-  system_prompt: string;
-  theme: 'system' | 'light' | 'dark';
-}
-
-export interface Conversation {
-  id: Id;
-  title: string;
-  created_at: Moment;
-  updated_at: Moment;
-  leaf_id: Id | null;
-  /** The active run, if there is one. */
-  run_id: Id | null;
-}
-
-export interface Usage {
-  prompt_tokens: number;
-  completion_tokens: number;
-}
-
-export interface Message {
-  id: Id;
-  conversation_id: Id;
-  parent_id: Id | null;
-  role: 'user' | 'assistant';
-  content: string;
-  model: string | null;
-  run_id: Id | null;
-  created_at: Moment;
-  usage: Usage | null;
-  cancelled: boolean;
-}
-
-export interface RunError {
-  code: string;
-  message: string;
-}
-
-export interface Run {
-  id: Id;
-  kind: 'reply' | 'title' | 'widget';
-  state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-  conversation_id: Id | null;
-  /** The question. */
-  message_id: Id | null;
-  answer_id: Id | null;
-  model: string | null;
-  position: number | null;
-  /** Seconds. */
-  wait_s: number | null;
-  reason: string | null;
-  error: RunError | null;
-  usage: Usage | null;
-  created_at: Moment;
-  started_at: Moment | null;
-  ended_at: Moment | null;
-}
+export type User = Schemas['UserShown'];
+export type SignedIn = Schemas['SignedInShown'];
+export type AuthOptions = Schemas['OptionsShown'];
+export type Session = Schemas['SessionShown'];
+export type Settings = Schemas['SettingsShown'];
+export type Conversation = Schemas['ConversationShown'];
+export type Usage = Schemas['UsageShown'];
+export type Message = Schemas['MessageShown'];
+export type RunError = Schemas['FailureShown'];
+export type Run = Schemas['RunShown'];
+export type SearchHit = Schemas['HitShown'];
+export type Model = Schemas['ModelShown'];
+export type ModelServer = Schemas['ServerShown'];
+export type Models = Schemas['ModelsShown'];
+export type Widget = Schemas['WidgetShown'];
+export type WidgetKind = Widget['kind'];
+export type UsageDay = Schemas['DayUsageShown'];
 
 export interface MessagePage extends Page<Message> {
   runs: Run[];
-}
-
-export interface SearchHit {
-  conversation_id: Id;
-  message_id: Id;
-  title: string;
-  role: 'user' | 'assistant';
-  excerpt: string;
-  created_at: Moment;
-}
-
-export interface Model {
-  name: string;
-  label: string;
-  /** Tokens. */
-  context: number | null;
-  /** Bytes. */
-  size: number | null;
-  loaded: boolean;
-  demo: boolean;
-}
-
-export interface ModelServer {
-  name: string;
-  state: 'ok' | 'down' | 'slow' | 'empty';
-  message: string;
-  model: string | null;
-  slots: number;
-  running: number;
-}
-
-export interface Models {
-  items: Model[];
-  default: string | null;
-  servers: ModelServer[];
-  /** What to do when there is no model. */
-  advice: string | null;
-}
-
-export type WidgetKind = 'clock' | 'note' | 'usage' | 'queue' | 'recent';
-
-export interface Widget {
-  id: Id;
-  kind: WidgetKind;
-  title: string;
-  settings: Record<string, unknown>;
-  position: number;
-  width: number;
-  height: number;
-  content: Record<string, unknown> | null;
-  refreshed_at: Moment | null;
-  created_at: Moment;
-}
-
-export interface UsageDay extends Usage {
-  /** Such as "2026-11-24". */
-  day: string;
-  model: string;
-  runs: number;
 }
 
 interface Cursor {

@@ -6,8 +6,9 @@ from __future__ import annotations
 class KiraError(Exception):
     """Something went wrong in Kira. It was written to the log.
 
-    The root of everything that a person can be told about. The first line of a subclass's docstring is the sentence people read when no other is given.
-    `code` is the stable name that programs read; `details` are further fields of the error's one shape.
+    The root of everything that a person can be told about. The first line of a subclass's docstring is the sentence
+    people read when no other is given. `code` is the stable name that programs read; `details` are further fields of
+    the error's one shape.
     """
 
     code = "INTERNAL"

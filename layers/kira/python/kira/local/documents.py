@@ -97,6 +97,10 @@ FIXED = {
     "RECOVERY_SECONDS": "how often runs of lost workers are looked for",
     "DRAIN_SECONDS": "how long running answers may take when Kira stops (`KIRA_GRACE_S`)",
     "SLOTS_PROBED_MAX": "the most slots that are looked for on a model server",
+    "FIRST_TOKEN_SECONDS_MAX": "how long a model server may take to its first token, loading included",
+    "TOKEN_GAP_SECONDS_MAX": "how long a model server may be silent within an answer",
+    "MODEL_CHANGE_SECONDS": "how long a run waits for a model that is not loaded before the busy server makes room",
+    "SERVER_LOOK_SECONDS": "how often a model server that works is looked at",
     "STREAMS_PER_USER_MAX": "open event streams of one user",
     "CONNECTIONS_WAITING_MAX": "connections that wait to be accepted",
     "SESSION_LOOK_SECONDS": "time after which an open event stream asks whether its session still lives",
@@ -113,6 +117,10 @@ FIXED = {
     "TOKEN_CHARACTERS_MAX": "a token that is sent to Kira",
     "PASSWORD_CHECKS_AT_ONCE_MAX": "passwords that are checked at the same time, since each takes memory and a core",
     "PASSWORD_CHECKS_WAITING_MAX": "passwords that wait to be checked; the next is refused",
+    "DATABASE_WAITING_MAX": "calls that wait for the database; the next is refused",
+    "COMMITS_TOGETHER_MAX": "changes that share one commit",
+    "TRANSACTION_SECONDS_MAX": "how long a transaction may stay open",
+    "SNAPSHOTS_KEPT_MAX": "snapshots that upgrades leave behind; the oldest goes",
 }
 
 UNITS = ("BYTES", "CHARACTERS", "SECONDS", "MILLISECONDS", "TOKENS", "ITEMS", "MESSAGES")

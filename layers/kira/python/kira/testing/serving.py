@@ -116,7 +116,6 @@ async def serve(database_file: Path, plan: Plan | None = None) -> AsyncIterator[
         async with _working(kira) if plan.works else contextlib.nullcontext():
             app = build(kira, pages=Dashboard(plan.dashboard) if plan.dashboard else None)
             door = Door(app)
-            app.state.answered = door.answered
             with _bound() as listening:
                 async with _serving(door, listening):
                     yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", kira, app, door)

@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from kira.domain.errors import TooLarge
 from kira.domain.limits import BODY_BYTES_MAX
 from kira.domain.moments import SECOND
 from kira.services.visits import Visit
-from kira.web.errors import answer
+from kira.web.errors import answer, status_of
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -31,8 +32,11 @@ SECURITY_HEADERS = [
 ]
 
 
-class _Exceeded(Exception):
-    """The body turned out to be larger than it may be."""
+class _Exceeded(HTTPException):
+    """The body turned out to be larger than it may be; of this class because the framework hides any other."""
+
+    def __init__(self) -> None:
+        super().__init__(status_of(_too_large()), _too_large().message)
 
 
 @dataclass(slots=True)

@@ -91,6 +91,8 @@ async def _from_the_router(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 404:
         return answer(errors.NotFound())
+    if status == 413 and isinstance(error, HTTPException):
+        return answer(errors.TooLarge(error.detail))
     if status == 405:
         told = {"code": "METHOD_NOT_ALLOWED", "message": "This address does not take this method."}
         allowed = dict(error.headers or {}) if isinstance(error, HTTPException) else {}

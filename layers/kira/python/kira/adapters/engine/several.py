@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
 
+from kira.adapters.engine.advice import advice
 from kira.adapters.engine.bell import Bell
 from kira.adapters.engine.ollama import OllamaConfig, OllamaEngine
 from kira.adapters.engine.scripted import DEMO, ScriptedEngine
-from kira.ports.engine import Fleet, Model, Piece, Prompt, Room, Server
+from kira.ports.engine import Fleet, Model, Piece, Prompt, Room
 
 
 def open_engine(config: OllamaConfig, preferred: str | None = None) -> SeveralEngines:
@@ -66,7 +67,7 @@ class SeveralEngines:
         models = (*ollama.models, *demo.models)
         default = self._default(ollama.models)
         shown = tuple(each for each in demo.servers if default == DEMO or each.running)
-        return Fleet(models, (*ollama.servers, *shown), default, _advice(ollama.models, ollama.servers))
+        return Fleet(models, (*ollama.servers, *shown), default, advice(ollama.models, ollama.servers))
 
     def _default(self, models: tuple[Model, ...]) -> str:
         names = [model.name for model in models]
@@ -77,17 +78,3 @@ class SeveralEngines:
             full = self._preferred if ":" in self._preferred else f"{self._preferred}:latest"
             return full if full in names else self._preferred
         return names[0] if names else DEMO
-
-
-def _advice(models: tuple[Model, ...], servers: tuple[Server, ...]) -> str | None:
-    """Return what to do next when there is no model to choose."""
-    if models:
-        return None
-    meanwhile = "Until then the demo model answers."
-    if any(server.state == "empty" for server in servers):
-        return f"Ollama has no model yet. Pull one with `ollama pull llama3.2`; Kira finds it by itself. {meanwhile}"
-    where = " and ".join(server.name for server in servers) or "any address"
-    return (
-        f"No Ollama answers at {where}. Install it from https://ollama.com, start it with `ollama serve`, then pull a "
-        f"model with `ollama pull llama3.2`; Kira finds it by itself. {meanwhile}"
-    )

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from kira.testing.model_server.behaviour import Behaviour, Stats
+from kira.testing.model_server.behaviour import Behaviour
 from kira.testing.model_server.models import FakeModel
+from kira.testing.model_server.stats import Stats
 
 PER_REQUEST = frozenset({"num_predict", "temperature", "top_p", "top_k", "seed", "stop", "num_keep"})
 """Options that do not belong to the runner: a change of any other loads the model again."""
@@ -101,26 +102,26 @@ class Host:
         if loaded.running < loaded.slots and not loaded.line:
             loaded.running += 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        loaded.line.append(turn)
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loaded.line.append(place)
         self.stats.waited.append(who[:80])
         self.stats.wait(1)
         try:
-            await turn
+            await place
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if place.done() and not place.cancelled():
                 self._give(loaded)  # the slot came in the same moment as the cancellation
-            elif turn in loaded.line:
-                loaded.line.remove(turn)
+            elif place in loaded.line:
+                loaded.line.remove(place)
             raise
         finally:
             self.stats.wait(-1)
 
     def _give(self, loaded: Loaded) -> None:
         while loaded.line:
-            turn = loaded.line.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            place = loaded.line.popleft()
+            if not place.done():
+                place.set_result(None)
                 return
         loaded.running -= 1
         if loaded.is_idle:

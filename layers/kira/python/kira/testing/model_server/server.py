@@ -12,9 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from kira.testing.model_server.answers import last_question
-from kira.testing.model_server.behaviour import Behaviour, Fault, Stats
+from kira.testing.model_server.behaviour import Behaviour, Fault
 from kira.testing.model_server.host import Host
 from kira.testing.model_server.models import FakeModel
+from kira.testing.model_server.stats import Stats
 from kira.testing.model_server.streaming import Failed, Streaming
 
 Handler = Any

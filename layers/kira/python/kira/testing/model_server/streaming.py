@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from kira.testing.model_server.answers import Answer, answer_to, prompt_tokens
-from kira.testing.model_server.behaviour import SLOW_DOWN, Behaviour, Fault, Stats
+from kira.testing.model_server.behaviour import SLOW_DOWN, Behaviour, Fault
 from kira.testing.model_server.models import FakeModel
+from kira.testing.model_server.stats import Stats
 
 SAID_AT = "2026-11-24T02:00:00.000000000Z"
 NANOSECOND = 1e-9

@@ -1,4 +1,4 @@
-"""What the Ollama engine is told when it is made, and where it remembers what it found out."""
+"""What the Ollama engine is told when it is made."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
+from kira.adapters.engine.ollama.findings import Findings
 from kira.domain.capacity import BATCH, MIB
 from kira.domain.limits import (
     FIRST_TOKEN_SECONDS_MAX,
@@ -17,16 +18,6 @@ from kira.domain.limits import (
     SLOTS_PROBED_MAX,
     TOKEN_GAP_SECONDS_MAX,
 )
-
-
-class Findings(Protocol):
-    """Remembers how many slots a server was found to have; `version` also names the model's version."""
-
-    async def load(self, server: str, model: str, version: str) -> int | None:
-        """Return what was found before, or None."""
-
-    async def save(self, server: str, model: str, version: str, slots: int) -> None:
-        """Remember what was found."""
 
 
 def _no_card() -> int | None:

@@ -7,9 +7,9 @@ import logging
 
 import aiohttp
 
+from kira.adapters.engine.ollama.count import Count
 from kira.adapters.engine.ollama.flow import Flow
 from kira.adapters.engine.ollama.judging import Judge, Verdict
-from kira.adapters.engine.ollama.known import Count
 from kira.adapters.engine.ollama.server import OllamaServer
 from kira.domain.errors import EngineError, KiraError
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from kira.adapters.engine.bell import Bell
 from kira.adapters.engine.ollama.config import OllamaConfig
+from kira.adapters.engine.ollama.count import Count
 from kira.adapters.engine.ollama.flow import Flow
-from kira.adapters.engine.ollama.known import Count, Known, Loaded
+from kira.adapters.engine.ollama.known import Known
+from kira.adapters.engine.ollama.loaded import Loaded
 from kira.adapters.engine.ollama.wire import Wire
 from kira.domain.errors import EngineError, ModelNotFound, OutOfMemory, ServerBusy, ServerDown, StreamCut, TooSlow
 
@@ -66,8 +68,8 @@ class OllamaServer:
 
     def share_on_card(self, model: str) -> float:
         """Return which part of `model` is on the card, 1.0 when it is not loaded or there is no card."""
-        loaded = self.loaded.get(model)
-        return loaded.share_on_card(self.known.get(model)) if loaded else 1.0
+        loaded, known = self.loaded.get(model), self.known.get(model)
+        return loaded.share_on_card(known.shape if known else None) if loaded else 1.0
 
     def free(self, model: str) -> int:
         """Return how many runs of `model` may begin now without making another model's runs wait."""

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 
-from kira.adapters.engine.ollama.known import Known, read_known, read_loaded
+from kira.adapters.engine.ollama.known import Known, read_known
+from kira.adapters.engine.ollama.loaded import read_loaded
 from kira.adapters.engine.ollama.server import OllamaServer
 from kira.domain.errors import EngineError
 

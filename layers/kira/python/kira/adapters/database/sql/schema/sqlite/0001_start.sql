@@ -114,7 +114,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_queued ON runs (user_id, background, created_at) WHERE state = 'queued';
 CREATE INDEX runs_running ON runs (user_id, lease_until) WHERE state = 'running';
 CREATE INDEX runs_by_conversation ON runs (user_id, conversation_id, id);
-CREATE INDEX runs_by_tag ON runs (model, tag);
+CREATE INDEX runs_by_tag ON runs (model, tag) WHERE started_at IS NOT NULL;
 CREATE INDEX runs_by_end ON runs (user_id, ended_at) WHERE ended_at IS NOT NULL;
 
 -- How much service each user received from each model, in tokens divided by weight. Start-time fair queueing
@@ -150,7 +150,8 @@ FROM (
   WHERE r.state = 'queued'
 ) q
 JOIN (
-  SELECT m.model, COALESCE((SELECT MAX(g.tag) FROM runs g WHERE g.model = m.model), 0) AS virtual
+  SELECT m.model, COALESCE((
+      SELECT MAX(g.tag) FROM runs g WHERE g.model = m.model AND g.started_at IS NOT NULL), 0) AS virtual
   FROM (SELECT DISTINCT model FROM runs WHERE state = 'queued') m
 ) v ON v.model = q.model;
 

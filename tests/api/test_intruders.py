@@ -1,0 +1,260 @@
+"""Intruders: tokens that are not good, paths that lead out of the dashboard, and thousands of event streams."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from tests.api.caller import Caller, until
+from tests.api.conftest import Home, Homes
+
+from kira.adapters.clock.fixed import FixedClock
+from kira.domain.ids import new_id
+from kira.domain.limits import ACCESS_TOKEN_SECONDS, STREAMS_PER_USER_MAX
+from kira.testing.serving import Plan, held_engine
+from kira.testing.vault import MemoryVault
+
+KEY = MemoryVault().key("access-token")
+ATTEMPTS = 10_000
+CONNECTIONS = 20
+
+
+def part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def signed(claims: dict[str, Any], key: bytes = KEY, digest: str = "sha256", **head: Any) -> str:
+    """Sign by hand, since a library would refuse most of what intruders send."""
+    text = f"{part({'alg': 'HS256', 'typ': 'JWT', **head})}.{part(claims)}"
+    return f"{text}.{base64.urlsafe_b64encode(hmac.digest(key, text.encode(), digest)).decode().rstrip('=')}"
+
+
+def forged(token: str) -> dict[str, str]:
+    """Return tokens that look like `token` and that nobody with the key has written."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    head, body, signature = token.split(".")
+    other = {**claims, "sub": new_id()}
+    return {
+        "no signature": f"{head}.{body}.",
+        "alg none": f"{part({'alg': 'none', 'typ': 'JWT'})}.{body}.",
+        "alg None with the signature": f"{part({'alg': 'None', 'typ': 'JWT'})}.{body}.{signature}",
+        "another algorithm": signed(claims, digest="sha512", alg="HS512"),
+        "a key in the head": signed(claims, b"k" * 32, jwk={"kty": "oct", "k": "a" * 43}, kid="x"),
+        "another key": signed(claims, b"k" * 32),
+        "the key of another purpose": signed(claims, MemoryVault().key("refresh-token")),
+        "another user": f"{head}.{part(other)}.{signature}",
+        "another role": f"{head}.{part({**claims, 'role': 'admin'})}.{signature}",
+        "a session of nobody": signed({**claims, "sid": new_id()}),
+        "a session of another user": signed(other),
+        "another audience": signed({**claims, "aud": "other"}),
+        "no audience": signed({name: value for name, value in claims.items() if name != "aud"}),
+        "no end": signed({name: value for name, value in claims.items() if name != "exp"}),
+        "an endless end": signed({**claims, "exp": "never"}),
+        "a user that is a list": signed({**claims, "sub": ["x"]}),
+        "a role that is none": signed({**claims, "role": "root"}),
+        "no JSON": f"{head}.{base64.urlsafe_b64encode(b'{').decode()}.{signature}",
+        "two parts": f"{head}.{body}",
+        "words": "let me in",
+        "nothing": "",
+        "ten thousand characters": "x" * 10_000,
+    }
+
+
+@pytest.mark.parametrize("kind", [*forged(signed({"sub": "x", "sid": "y"}))])
+async def test_a_forged_access_token_opens_nothing(home: Home, kind: str) -> None:
+    assert home.bob.token is not None
+    intruder = Caller(home.bob.session, forged(home.bob.token)[kind])
+    for path in ("/api/auth/me", "/api/conversations", "/api/events", "/metrics"):
+        assert (await intruder.get(path)).error == (401, "UNAUTHENTICATED")
+    assert (await home.bob.get("/api/auth/me")).status == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "bearer:", "Token", "", "Bearer Bearer"])
+async def test_another_kind_of_authorization_is_none(home: Home, scheme: str) -> None:
+    answer = await home.nobody.get("/api/auth/me", Authorization=f"{scheme} {home.bob.token}")
+    assert answer.error == (401, "UNAUTHENTICATED")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_the_refresh_token_is_no_access_token_nor_the_other_way(home: Home) -> None:
+    assert (await Caller(home.bob.session, home.bob.refresh_token).get("/api/auth/me")).status == 401
+    assert (await refresh(home, str(home.bob.token))).error == (401, "UNAUTHENTICATED")
+
+
+async def test_an_access_token_expires_to_the_second_and_says_so(home_of: Homes) -> None:
+    clock = FixedClock()
+    async with home_of(Plan(clock=clock, works=False)) as home:
+        clock.advance(ACCESS_TOKEN_SECONDS - 1)
+        assert (await home.bob.get("/api/auth/me")).status == 200
+        clock.advance(1)
+        for path in ("/api/auth/me", "/api/events", f"/api/runs/{new_id()}/events"):
+            assert (await home.bob.get(path)).error == (401, "TOKEN_EXPIRED")
+        fresh = (await refresh(home, str(home.bob.refresh_token))).json["access_token"]
+        assert (await Caller(home.bob.session, fresh).get("/api/auth/me")).status == 200
+
+
+async def refresh(home: Home, token: str) -> Any:
+    return await home.nobody.post("/api/auth/refresh", Cookie=f"kira_refresh={token}")
+
+
+async def test_a_refresh_token_used_twice_ends_its_session_and_no_other(home: Home) -> None:
+    phone = await home.nobody.sign_in("bob")
+    first = await refresh(home, str(home.bob.refresh_token))
+    assert first.status == 200
+    fresh = Caller(home.bob.session, first.json["access_token"])
+    assert (await fresh.get("/api/auth/me")).status == 200
+    assert (await refresh(home, str(home.bob.refresh_token))).error == (401, "UNAUTHENTICATED")
+    follower = first.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    assert (await refresh(home, follower)).error == (401, "UNAUTHENTICATED")
+    assert (await fresh.get("/api/auth/me")).error == (401, "UNAUTHENTICATED")
+    assert (await phone.get("/api/auth/me")).status == 200
+
+
+async def test_of_many_refreshes_with_one_token_at_most_one_succeeds(home: Home) -> None:
+    answers = await asyncio.gather(*(refresh(home, str(home.bob.refresh_token)) for _ in range(20)))
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 19
+    assert (await home.bob.get("/api/auth/me")).status == 401
+
+
+@pytest.mark.parametrize("token", ["", "x", "%00", "AAAA", "A" * 5_000, "é", '"', "=" * 80])
+async def test_a_refresh_token_that_is_none_is_refused(home: Home, token: str) -> None:
+    assert (await refresh(home, token)).error == (401, "UNAUTHENTICATED")
+
+
+TRICKS = [
+    "/../secret.txt",
+    "/assets/../../secret.txt",
+    "/assets/..%2f..%2fsecret.txt",
+    "/%2e%2e/secret.txt",
+    "/%2e%2e%2fsecret.txt",
+    "/%252e%252e/secret.txt",
+    "/..%5csecret.txt",
+    "/..\\secret.txt",
+    "/.%2e/secret.txt",
+    "/..;/secret.txt",
+    "//secret.txt",
+    "//../secret.txt",
+    "/./../secret.txt",
+    "/assets//../../secret.txt",
+    "/assets/%c0%ae%c0%ae/secret.txt",
+    "/assets/../../../../../../etc/passwd",
+    "/assets/%2fetc%2fpasswd",
+    "//etc/passwd.txt",
+    "/file:///etc/passwd.txt",
+    "/secret.txt%00.js",
+    "/index.html%00",
+    "/assets/",
+    "/assets",
+    "/assets/index-1.js/",
+    "/ASSETS/index-1.js",
+    "/.vite/manifest.json",
+    "/assets/index-1.js%20",
+    "/assets/%69ndex-1.js/../../secret.txt",
+    "/assets/.%00./secret.txt",
+    "/icons/..%2f..%2f..%2fetc%2fpasswd",
+    "/api/../secret.txt",
+    "/%2e%2e/kira.sqlite",
+]
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_no_path_leads_out_of_the_dashboard(home_of: Homes, dashboard: Path, path: str) -> None:
+    async with home_of(Plan(dashboard=dashboard, works=False)) as home:
+        status, body = await plain(home, f"GET {path} HTTP/1.1")
+        page = await plain(home, "GET / HTTP/1.1")
+        assert b"a secret" not in body
+        assert b"root:" not in body
+        assert status in (400, 404) or (status, body) == page
+        assert page == (200, b"built index.html")
+
+
+async def test_the_dashboard_is_read_and_nothing_else(home_of: Homes, dashboard: Path) -> None:
+    async with home_of(Plan(dashboard=dashboard, works=False)) as home:
+        assert await plain(home, "GET /assets/index-1.js HTTP/1.1") == (200, b"built assets/index-1.js")
+        assert await plain(home, "GET /assets/%69ndex-1.js HTTP/1.1") == (200, b"built assets/index-1.js")
+        assert await plain(home, "HEAD /assets/index-1.js HTTP/1.1") == (200, b"")
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            for path in ("/", "/assets/index-1.js", "/settings"):
+                assert (await plain(home, f"{method} {path} HTTP/1.1"))[0] in (404, 405)
+        upgrade = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+        status, _ = await plain(home, f"{upgrade}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+        assert status in (200, 400, 403, 404, 426)
+
+
+async def plain(home: Home, request: str) -> tuple[int, bytes]:
+    """Send a request line that no client would send; return status and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", home.served.port)
+    writer.write(f"{request}\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), body
+
+
+@asynccontextmanager
+async def full(home: Home) -> AsyncIterator[str]:
+    """Fill all of bob's seats with streams of a run that goes on; yields the path of one more."""
+    run_id = (await home.bob.send(await home.bob.begin(), "Go on"))["run"]["id"]
+    path = f"/api/runs/{run_id}/events"
+    async with AsyncExitStack() as stack:
+        for number in range(STREAMS_PER_USER_MAX):
+            await stack.enter_async_context(home.bob.stream("/api/events" if number % 2 else path))
+        yield path
+
+
+async def test_a_user_may_hold_so_many_streams_and_gets_each_seat_back(home_of: Homes) -> None:
+    async with home_of(Plan(held_engine(slots=4))) as home:
+        async with full(home) as path:
+            for one_more in (path, "/api/events"):
+                refused = await home.bob.get(one_more)
+                assert refused.error == (429, "TOO_MANY_STREAMS")
+                assert int(refused.headers["Retry-After"]) == refused.json["error"]["retry_after_s"] > 0
+            assert (await home.bob.get("/api/conversations")).status == 200
+            run_id = (await home.alice.send(await home.alice.begin(), "Go on"))["run"]["id"]
+            async with home.alice.stream(f"/api/runs/{run_id}/events") as frames:
+                await until(frames, "delta")
+        while home.served.kira.seats.total:
+            await asyncio.sleep(0.01)
+        async with home.bob.stream(path) as frames:
+            await until(frames, "delta")
+
+
+async def test_ten_thousand_attempts_of_one_user_take_nothing_from_the_others(home_of: Homes) -> None:
+    async with home_of(Plan(held_engine(slots=4))) as home, AsyncExitStack() as stack:
+        path = await stack.enter_async_context(full(home))
+        run_id = (await home.alice.send(await home.alice.begin(), "Go on"))["run"]["id"]
+        before = len(asyncio.all_tasks())
+        tried = [asyncio.create_task(_try(home, path, ATTEMPTS // CONNECTIONS)) for _ in range(CONNECTIONS)]
+        async with home.alice.stream(f"/api/runs/{run_id}/events") as frames:
+            await until(frames, "delta")
+            assert home.served.kira.seats.total == STREAMS_PER_USER_MAX + 1
+        counted = sum(await asyncio.gather(*tried), Counter[int]())
+        assert counted == {429: ATTEMPTS}
+        assert home.served.kira.seats.total <= STREAMS_PER_USER_MAX + 1
+        assert len(asyncio.all_tasks()) <= before + CONNECTIONS
+        assert (await home.alice.get("/api/conversations")).status == 200
+
+
+async def _try(home: Home, path: str, times: int) -> Counter[int]:
+    """Ask for a stream again and again on one connection; return how often each status came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", home.served.port)
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {home.bob.token}\r\n\r\n".encode()
+    counted: Counter[int] = Counter()
+    for _ in range(times):
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        counted[int(head.split(b" ")[1])] += 1
+    writer.close()
+    return counted
