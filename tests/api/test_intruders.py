@@ -64,7 +64,6 @@ def forged(token: str) -> dict[str, str]:
         "no JSON": f"{head}.{base64.urlsafe_b64encode(b'{').decode()}.{signature}",
         "two parts": f"{head}.{body}",
         "words": "let me in",
-        "nothing": "",
         "ten thousand characters": "x" * 10_000,
     }
 
@@ -78,9 +77,9 @@ async def test_a_forged_access_token_opens_nothing(home: Home, kind: str) -> Non
     assert (await home.bob.get("/api/auth/me")).status == 200
 
 
-@pytest.mark.parametrize("scheme", ["Basic", "bearer:", "Token", "", "Bearer Bearer"])
-async def test_another_kind_of_authorization_is_none(home: Home, scheme: str) -> None:
-    answer = await home.nobody.get("/api/auth/me", Authorization=f"{scheme} {home.bob.token}")
+@pytest.mark.parametrize("text", ["Basic {}", "bearer: {}", "Token {}", "{}", "Bearer Bearer {}", "Bearer ", ""])
+async def test_another_kind_of_authorization_is_none(home: Home, text: str) -> None:
+    answer = await home.nobody.get("/api/auth/me", Authorization=text.format(home.bob.token))
     assert answer.error == (401, "UNAUTHENTICATED")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 

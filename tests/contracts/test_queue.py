@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.asking import MODEL, ask, fill, user_id
 
 from kira.adapters.clock.fixed import FixedClock
 from kira.adapters.database.sqlite import SqliteConfig, create_database
@@ -18,7 +19,6 @@ from kira.ports.database import Database
 from kira.ports.engine import Finished
 from kira.ports.queue import Queue
 from kira.services.answering import Answering, Outcome
-from tests.asking import MODEL, ask, fill, user_id
 
 OTHER = "other:latest"
 WORKER = "here:1:1"

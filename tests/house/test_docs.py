@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 from tests.house.sources import DOCS, PACKAGE, ROOT, name_of, package_files
@@ -34,11 +33,11 @@ def _variables() -> set[str]:
     return {alias if isinstance(alias, str) else f"KIRA_{name.upper()}" for name, alias in aliases.items()}
 
 
-def _commands(group: click.Group, path: str = "kira") -> set[str]:
-    found = set()
-    for name, command in group.commands.items():
-        found |= _commands(command, f"{path} {name}") if hasattr(command, "commands") else {f"{path} {name}"}
-    return found
+def _commands(command: object, path: str = "kira") -> set[str]:
+    inner: dict[str, object] = getattr(command, "commands", {})
+    if not inner:
+        return {path}
+    return {found for name, each in inner.items() for found in _commands(each, f"{path} {name}")}
 
 
 def test_the_written_pages_are_what_the_code_says() -> None:
@@ -72,13 +71,22 @@ def test_every_limit_is_kept_somewhere(name: str) -> None:
 
 
 def test_every_command_is_documented_and_no_other() -> None:
-    there = _commands(typer.main.get_command(app))  # type: ignore[arg-type]  # typer's own group has the same shape
+    root = typer.main.get_command(app)
+    there = _commands(root)
     table = set(re.findall(r"^\| `(kira [a-z ]+)` \|", _text("one-computer.md"), re.MULTILINE))
     assert table == there
     words = {command.split()[1] for command in there}
     for page in PAGES:
         named = set(re.findall(r"`kira ([a-z]+)", page.read_text()))
         assert named - words == set(), name_of(page)
+
+
+def test_every_target_of_make_is_documented_and_no_other() -> None:
+    there = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text(), re.MULTILINE)}
+    assert named <= there
+    documented = set(re.findall(r"^\| `make ([a-z]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert there - documented <= {"help", "browser"}  # the list itself, and a part of `make test`
 
 
 def test_every_error_code_is_documented_and_no_other() -> None:

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.asking import ask, number_of, user_id
+from tests.simulation.fleet import Hand, Hands, Health, Held
+
 from kira.adapters.clock.fixed import FixedClock
 from kira.adapters.queue.table import TableQueue
 from kira.domain.limits import LEASE_RENEWAL_SECONDS, RECOVERY_SECONDS, RUN_ATTEMPTS_MAX
@@ -17,8 +20,6 @@ from kira.domain.runs import Claim, Failure, Kind, State
 from kira.ports.database import Database, NoRow
 from kira.ports.engine import Finished
 from kira.services.answering import Answering, Outcome
-from tests.asking import ask, number_of, user_id
-from tests.simulation.fleet import Hand, Hands, Health, Held
 
 RATE = 50.0
 """Tokens per second of every slot."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asking import fill, number_of
+from tests.simulation.simulator import RATE, Seen, Simulator, Wait
 
 from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.domain.runs import Kind
-from tests.asking import fill, number_of
-from tests.simulation.simulator import RATE, Seen, Simulator, Wait
 
 SEED = 20_261_124
 USERS = 1_000
@@ -28,7 +28,7 @@ DAY_S = 900.0
 SERVICE_S = 3.0
 """About the mean time of an answer in the simulated day."""
 ENDLESS = 10
-ENDLESS_S = 1_800.0
+ENDLESS_S = 600.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kira.services.waiting import Line
 
 log = logging.getLogger("kira.worker")
 
+DEMO = "demo"  # this model and its server are always there
 LOOK_SECONDS = 1.0
 """How often the table is looked at when nobody here knows of a waiting run: another process may have added one."""
 
@@ -63,7 +64,7 @@ class Herald:
         why = _why(fleet)
         told: dict[str, tuple[int, float, str | None]] = {}
         for place in places:
-            state = (place.position, self.line.wait_s(place.position), why)
+            state = (place.position, self.line.wait_s(place.position), None if place.model == DEMO else why)
             told[place.run_id] = state
             if self._told.get(place.run_id) != state:
                 await self._tell(place, state, self._told.get(place.run_id))
@@ -101,7 +102,7 @@ class Herald:
             return
         known = {model.name for model in fleet.models}
         for model in wanted:
-            if model not in known:
+            if model not in known and f"{model}:latest" not in known:
                 message = f"No model server has {model}. Pull it with `ollama pull {model}`, or choose another model."
                 for each in await self.queue.fail_model(model, ModelNotFound.code, message):
                     source = Source(each.user_id, each.run_id, each.conversation_id, each.kind)
@@ -111,6 +112,5 @@ class Herald:
 
 def _why(fleet: Fleet) -> str | None:
     """Return why nothing goes on, if no server answers."""
-    if fleet.servers and all(server.state == "down" for server in fleet.servers):
-        return fleet.servers[0].message
-    return None
+    real = [server for server in fleet.servers if server.name != DEMO]
+    return real[0].message if real and all(server.state == "down" for server in real) else None

@@ -64,6 +64,12 @@ class Reply:
         except EngineError as error:
             await self._failed(teller, error)
 
+    async def broke(self) -> None:
+        """Give the run back after a defect of ours, or end it when it was begun too often."""
+        error = EngineError("Something went wrong in Kira. It was written to the log.")
+        error.retry = True
+        await self._failed(Teller(self.telling, source_of(self.claim), self.claim.attempt), error)
+
     async def _stream(self, teller: Teller, task: Task) -> None:
         size, started = 0, False
         async with aclosing(self.engine.reply(task.prompt)) as pieces:

@@ -93,6 +93,7 @@ class Worker:
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
+        self._cancel(claim.run_id, None)  # after a sleep of this computer: the lease expired, and the run is ours again
         reply = Reply(claim, self.answering, self.engine, self.queue, self.telling)
         task = asyncio.create_task(self._work(reply))
         self._replies[claim.run_id] = (reply, task)
@@ -103,11 +104,13 @@ class Worker:
             await reply.work()
             if reply.finished is not None:
                 self.herald.line.took(time.monotonic() - began)
-        except Exception:  # a defect of ours must end neither the worker nor the run: it goes again, counted
+        except Exception:  # a defect of ours must not end the worker; the run goes again, and fails in the end
             log.exception("run %s stopped by a defect", reply.claim.run_id)
-            await self.queue.give_back(reply.claim, "Something went wrong; it begins again.", counted=True)
+            await reply.broke()
         finally:
-            del self._replies[reply.claim.run_id]
+            held = self._replies.get(reply.claim.run_id)
+            if held is not None and held[0] is reply:
+                del self._replies[reply.claim.run_id]
             if reply.is_handed_back or (reply.task is not None and reply.task.is_untitled):
                 self.herald.line.joined()  # the run itself, or the run that makes the title
             self.queue.send()

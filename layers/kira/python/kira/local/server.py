@@ -78,7 +78,7 @@ def listen(settings: LocalSettings) -> socket.socket:
 
 def kira_of(settings: LocalSettings, world: Local, *, alone: bool) -> Kira:
     """Build every service on `world`; `alone` when Kira has one user."""
-    return Kira(world, settings.accounts, settings.limits(alone=alone), settings.model)
+    return Kira(world, settings.accounts, settings.limits(alone=alone))
 
 
 def worker_of(kira: Kira, settings: LocalSettings) -> Worker:

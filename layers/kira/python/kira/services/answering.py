@@ -65,7 +65,7 @@ class Answering:
         return Task(Prompt(claim.model, [*system, *said], ANSWER_TOKENS_MAX), is_untitled)
 
     async def end(self, claim: Claim, outcome: Outcome, *, is_untitled: bool) -> str | None:
-        """Write the end of a run in one transaction; return the id of the answer, if there is one.
+        """Write the end of a run in one transaction; return the id of the answer, if one is kept.
 
         Raises NoRow when the lease is no longer held: then somebody else ended the run, and nothing is written.
         """
@@ -81,8 +81,9 @@ class Answering:
         calls.append(Call("runs.settle", {"run_id": claim.run_id, "tokens": max(tokens, TYPICAL_TOKENS_MIN)}))
         if answer_id is not None and is_untitled and outcome.state is State.DONE and claim.model not in NAMELESS:
             calls.append(self._title_run(claim, answer_id))
-        await self.database.of(claim.user_id).run(calls)
-        return answer_id
+        results = await self.database.of(claim.user_id).run(calls)
+        kept: str | None = results[0].rows[0]["answer_id"]
+        return kept
 
     def _finish(self, claim: Claim, outcome: Outcome, answer_id: str | None) -> Call:
         finished, failure = outcome.finished, outcome.failure

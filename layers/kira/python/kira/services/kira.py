@@ -31,7 +31,6 @@ class Kira:
     world: World
     accounts_mode: AccountsMode = AccountsMode.OFF
     limits: dict[str, Limit] = field(default_factory=dict)
-    preferred_model: str | None = None
     line: Line = field(default_factory=Line)
     seats: Seats = field(default_factory=Seats)
 
@@ -68,7 +67,7 @@ class Kira:
     @cached_property
     def models(self) -> Models:
         """What can be chosen."""
-        return Models(self.world.engine, self.preferred_model)
+        return Models(self.world.engine)
 
     @cached_property
     def conversations(self) -> Conversations:

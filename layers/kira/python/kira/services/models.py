@@ -16,10 +16,9 @@ FIRST_LOOK_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models of all model servers; `preferred` is the setting KIRA_MODEL."""
+    """The models of all model servers."""
 
     engine: Engine
-    preferred: str | None = None
 
     async def settled(self) -> None:
         """Wait, right after the start, until it is known which models there are; at most FIRST_LOOK_SECONDS."""
@@ -34,16 +33,24 @@ class Models:
     @property
     def default(self) -> str:
         """The model of a user who chose none."""
-        return self.preferred or self.engine.fleet().default or NO_MODEL_YET
+        return self.engine.fleet().default or NO_MODEL_YET
+
+    def full_name(self, model: str) -> str:
+        """Return the name under which servers list `model`: without a tag it means `latest`, as with Ollama."""
+        known = {each.name for each in self.engine.fleet().models}
+        return f"{model}:latest" if model not in known and f"{model}:latest" in known else model
 
     def check(self, model: str | None) -> str | None:
-        """Return `model` when it can be asked for; a server that is down may have it, so then it is believed."""
+        """Return the full name of `model` when it can be asked for.
+
+        A server that is down may have it, so then it is believed. Raises Invalid.
+        """
         if model is None:
             return None
         if not model or len(model) > MODEL_NAME_CHARACTERS_MAX or not model.isprintable():
             raise Invalid("This is not the name of a model.")
-        fleet = self.engine.fleet()
-        known = {each.name for each in fleet.models}
-        if model not in known and all(server.state in ("ok", "empty") for server in fleet.servers):
+        fleet, model = self.engine.fleet(), self.full_name(model)
+        all_answer = all(server.state in ("ok", "empty") for server in fleet.servers)
+        if all_answer and all(model != each.name for each in fleet.models):
             raise Invalid(f"There is no model called {model!r}. Pull it with `ollama pull {model}`, or choose another.")
         return model

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kira.adapters.clock.fixed import FixedClock
+from kira.adapters.engine.scripted import ScriptedEngine
 from kira.domain.accounts import AccountsMode, SignedIn
 from kira.ports.database import Database
+from kira.ports.engine import Engine
 from kira.ports.vault import Vault
 from kira.services.accounts import Accounts
 from kira.services.enrolment import Form
@@ -25,6 +27,7 @@ class SmallWorld:
     database: Database
     clock: FixedClock = field(default_factory=FixedClock)
     vault: Vault = field(default_factory=MemoryVault)
+    engine: Engine = field(default_factory=ScriptedEngine)
 
 
 def accounts_of(

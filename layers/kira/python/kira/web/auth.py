@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Cookie, Depends, Query, Request, Response
@@ -167,4 +168,7 @@ async def get_settings(kira: KiraOf, visit: Visitor) -> UserSettings:
 @router.patch("/settings", response_model=SettingsShown)
 async def change_settings(kira: KiraOf, visit: Visitor, given: SettingsChangeGiven) -> UserSettings:
     """Change one's settings; what is not given stays."""
-    return await kira.settings.change(visit, given.change())
+    change = given.change()
+    if change.model is not None:
+        change = replace(change, model=kira.models.full_name(change.model))
+    return await kira.settings.change(visit, change)

@@ -60,13 +60,14 @@ UPDATE runs SET conversation_id = NULL, message_id = NULL, answer_id = NULL
 WHERE user_id = :user_id AND conversation_id = :conversation_id;
 
 -- finish --
--- End a run whose lease is still held.
+-- End a run whose lease is still held; it has no answer when its question is gone.
 UPDATE runs SET
-  state = :state, answer_id = :answer_id, error_code = :error_code, error_message = :error_message,
+  state = :state, answer_id = CASE WHEN EXISTS (
+    SELECT 1 FROM messages q WHERE q.user_id = :user_id AND q.id = runs.message_id) THEN :answer_id END, error_code = :error_code, error_message = :error_message,
   prompt_tokens = :prompt_tokens, completion_tokens = :completion_tokens, ended_at = :now, lease = NULL,
   lease_until = NULL, reason = NULL
 WHERE user_id = :user_id AND id = :run_id AND lease = :lease AND state = 'running'
-RETURNING id;
+RETURNING answer_id;
 
 -- settle --
 -- Count the service a run really was, in its model: its lift and its tokens.

@@ -5,7 +5,7 @@ UPDATE runs SET
   started_at = COALESCE(runs.started_at, :now), tag = picked.tag, lift = picked.lift, charged = picked.typical
 FROM (
   SELECT user_id, id, tag, lift, typical FROM waiting
-  WHERE model = :model AND not_before <= :now
+  WHERE (model = :model OR model || ':latest' = :model) AND not_before <= :now
   ORDER BY CASE WHEN background = 1 AND created_at > :patience THEN 1 ELSE 0 END, tag, created_at, id
   LIMIT :free
 ) AS picked

@@ -1,0 +1,98 @@
+"""The OpenAPI document is true: what is generated from it never fails, and every answer is one that it tells of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.api.caller import Caller
+
+from kira.testing.serving import serve
+from kira.web.apps import build
+
+EXAMPLES = 25
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+SCHEMA = schemathesis.openapi.from_dict(build(None).openapi())
+OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}
+
+
+@contextmanager
+def served(database_file: Path, label: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Serve in a thread, because the generated requests block; yields address, token and ids that exist."""
+    ready: dict[str, Any] = {}
+    told, stop = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        async with serve(database_file) as kira, aiohttp.ClientSession(kira.address) as session:
+            caller = await Caller(session).sign_up("alice")
+            ready.update(address=kira.address, token=caller.token, ids=await _ids(caller))
+            told.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name=label)
+    thread.start()
+    try:
+        assert told.wait(20)
+        yield ready["address"], ready["token"], ready["ids"]
+    finally:
+        stop.set()
+        thread.join()
+
+
+async def _ids(caller: Caller) -> dict[str, str]:
+    conversation_id = await caller.begin()
+    run = await caller.ask(conversation_id, "What is a slot?")
+    widget = await caller.post("/api/widgets", {"kind": "usage"})
+    return {
+        "conversation_id": conversation_id,
+        "message_id": run["answer_id"],
+        "run_id": run["id"],
+        "widget_id": widget.json["id"],
+    }
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_generated_request_is_answered_as_the_document_says(tmp_path: Path, label: str) -> None:
+    operation = OPERATIONS[label]
+    statuses = set()
+    with served(tmp_path / "kira.sqlite", label) as (address, token, ids):
+
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(), exists=st.booleans())
+        def ask(case: schemathesis.Case, exists: bool) -> None:
+            if exists:
+                case.path_parameters = {name: ids.get(name, value) for name, value in case.path_parameters.items()}
+            response = case.call(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+            case.validate_response(response, checks=CHECKS)
+            statuses.add(response.status_code)
+
+        ask()
+    assert statuses
