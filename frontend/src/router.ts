@@ -55,7 +55,8 @@ function followLink(event: MouseEvent): void {
   const link = (event.target as Element | null)?.closest?.('a');
   const special = event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || special || event.defaultPrevented || link.target || link.hasAttribute('download')) return;
-  if (link.origin !== location.origin || /^\/(api|metrics)(\/|$)/.test(link.pathname)) return;
+  const isHere = link.hash && link.pathname === location.pathname && link.search === location.search;
+  if (isHere || link.origin !== location.origin || /^\/(api|metrics)(\/|$)/.test(link.pathname)) return;
   event.preventDefault();
   navigate(link.pathname + link.search);
 }

@@ -16,7 +16,7 @@ ATTACKS = {
     "script": f"<script>{RUN}</script> <scr<script>ipt>{RUN}</scr</script>ipt>",
     "svg": f"<svg onload={RUN}><script>{RUN}</script><animate onbegin={RUN} attributeName=x></svg>",
     "frame": f'<iframe srcdoc="<script>parent.{RUN}</script>"></iframe><object data="data:text/html,<script>{RUN}">',
-    "mutation": f"<math><mtext></table><mglyph><style><!--</style><img title=\"--&gt;&lt;img src=1 onerror={RUN}&gt;\">",
+    "mutation": f'<math><mtext></table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror={RUN}&gt;">',
     "style": f"<math></table><style><img src=x onerror={RUN}></style><style>@import 'http://127.0.0.1:9/x'</style>",
     "noscript": f'<noscript><p title="</noscript><img src=x onerror={RUN}>"></noscript><template><img onerror={RUN}>',
     "form": f'<form action=/api/auth/sign-out><input name=a autofocus onfocus="{RUN}"><button>x</button></form>',
@@ -32,13 +32,40 @@ ATTACKS = {
     ),
     "code": f'```html"onload={RUN}\n<img src=x onerror={RUN}></code></pre><script>{RUN}</script>\n```\n\n`<img src=x onerror={RUN}>`',
     "table": f"| <img src=x onerror={RUN}> | b |\n|---|---|\n| [x](javascript:{RUN}) | <svg/onload={RUN}> |",
-    "clobbering": '<a id=app name=trustedTypes></a><form id=document name=cookie><input name=attributes></form>',
+    "clobbering": "<a id=app name=trustedTypes></a><form id=document name=cookie><input name=attributes></form>",
     "nested": f"> - # <img src=x onerror={RUN}>\n>   1. <details open ontoggle={RUN}><summary>x</summary></details>",
     "entities": f"&lt;img src=x onerror={RUN}&gt; \\<img src=x onerror={RUN}\\> &#60;script&#62;{RUN}&#60;/script&#62;",
 }
-ALLOWED = "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre span strong table tbody td th thead tr ul".split()
+ALLOWED = [
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "del",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "span",
+    "strong",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+]
 # Tags of the dashboard's own around a block of code.
-OWN = "div figure figcaption button svg path".split()
+OWN = ["div", "figure", "figcaption", "button", "svg", "path"]
 
 FOUND = """(root) => ({
   tags: [...new Set([...root.querySelectorAll('*')].map((one) => one.localName))],

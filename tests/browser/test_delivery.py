@@ -26,12 +26,10 @@ class Load:
         """Count from now on."""
         self.asked: list[str] = []
         self.bytes = 0
-        self.responses: list[Response] = []
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
         session.on("Network.requestWillBeSent", lambda event: self.asked.append(event["request"]["url"]))
         session.on("Network.loadingFinished", lambda event: self._add(event["encodedDataLength"]))
-        page.on("response", self.responses.append)
 
     def _add(self, size: float) -> None:
         self.bytes += int(size)
@@ -44,7 +42,9 @@ def test_first_pages_are_light(device: Device, kira: Home, accounts: Home, watch
         page = device()
         load = Load(page)
         if encoding == "gzip":
-            page.route("**/*", lambda route: route.continue_(headers={**route.request.headers, "accept-encoding": "gzip"}))
+            page.route(
+                "**/*", lambda route: route.continue_(headers={**route.request.headers, "accept-encoding": "gzip"})
+            )
         page.goto(place, wait_until="networkidle")
         expect(page.get_by_role(landmark, name=re.compile("Sign in|Message")).first).to_be_visible()
         assert load.bytes <= WEIGHT_MAX, f"{place}: {load.bytes} bytes"
@@ -53,7 +53,7 @@ def test_first_pages_are_light(device: Device, kira: Home, accounts: Home, watch
 
 def test_hashed_files_are_kept_and_the_page_never(page: Page, kira: Home) -> None:
     found: list[Response] = []
-    page.on("response", found.append)
+    page.on("response", lambda response: found.append(response))
     page.goto(kira.at("/settings"), wait_until="networkidle")
     hashed = [one for one in found if "/assets/" in one.url]
     assert len(hashed) >= 4

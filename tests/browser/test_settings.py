@@ -13,6 +13,7 @@ from tests.browser.conftest import Device, signed_in
 from tests.browser.rig import PASSWORD, Home, Models, home_up
 from tests.browser.watch import Watch
 
+
 @pytest.fixture
 def settings(page: Page) -> Page:
     """The Settings page."""

@@ -72,7 +72,9 @@ def test_a_server_that_is_away_is_the_reason_and_its_return_the_answer(
         chat.say("warm")
         models.fail("down")
         chat.ask("say:back again")
-        expect(chat.answers.last).to_contain_text(re.compile("cannot be reached|does not answer|is down|no answer", re.I))
+        expect(chat.answers.last).to_contain_text(
+            re.compile("cannot be reached|does not answer|is down|no answer", re.I)
+        )
         expect(chat.stop_button).to_be_visible()
         models.calm()
         expect(chat.answers.last).to_contain_text("back again", timeout=30_000)

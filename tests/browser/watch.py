@@ -14,7 +14,9 @@ addEventListener('securitypolicyviolation', (e) =>
 BLOCKED_WORKER = "Service Worker registration blocked by Playwright"
 # The browser itself notes every answer of 400 and more; the answer is judged where it arrives.
 NOTED = re.compile(r"Failed to load resource: the server responded with a status of \d+")
-NO_NETWORK = re.compile(r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)")
+NO_NETWORK = re.compile(
+    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|FAILED)"
+)
 
 
 @dataclass

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.jobs.rig import Home, open_home
 
 from kira.testing.model_server import ModelServer
-from tests.jobs.rig import Home, open_home
 
 
 @pytest.fixture

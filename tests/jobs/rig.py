@@ -81,7 +81,9 @@ class Home:
         working = asyncio.create_task(worker.run())
         try:
             if addresses:
-                await until(lambda: len([each for each in made.fleet().servers if each.state == "ok"]) == len(addresses))
+                await until(
+                    lambda: len([each for each in made.fleet().servers if each.state == "ok"]) == len(addresses)
+                )
             yield worker
         finally:
             worker.stop()
@@ -105,6 +107,10 @@ class Home:
     async def conversation(self, title: str | None = None) -> str:
         """Begin a conversation."""
         return (await self.kira.conversations.add(await self.visit(), title)).id
+
+    async def warm(self) -> None:
+        """Let the model be loaded: a fault that is set now befalls the next answer, not the loading."""
+        await self.told(await self.ask("say:warm"))
 
     async def cancel(self, run: str) -> None:
         """Stop a run."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.jobs.rig import Home, said, text_of, until, whole
 
 from kira.domain.limits import RUN_ATTEMPTS_MAX
 from kira.testing.model_server import FakeModel, Fault, ModelServer
-from tests.jobs.rig import Home, said, text_of, until, whole
 
 
 async def test_a_stream_that_is_cut_begins_again_and_ends_whole(home: Home, server: ModelServer) -> None:
-    server.fault = Fault("cut", after=5, times=1)
     async with home.working(server.address):
+        await home.warm()
+        server.fault = Fault("cut", after=5, times=1)
         run = await home.ask("red green blue")
         told = await home.told(run)
     kinds = [kind for kind, _ in told]
@@ -25,6 +26,7 @@ async def test_a_stream_that_is_cut_begins_again_and_ends_whole(home: Home, serv
 
 async def test_a_stream_that_is_always_cut_fails_with_the_last_reason(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
+        await home.warm()
         server.fault = Fault("cut", after=2, times=RUN_ATTEMPTS_MAX)
         run = await home.ask("never whole")
         kind, data = (await home.told(run))[-1]
@@ -35,11 +37,9 @@ async def test_a_stream_that_is_always_cut_fails_with_the_last_reason(home: Home
     assert home.rows("SELECT state, attempt FROM runs WHERE id = ?", run) == [("failed", RUN_ATTEMPTS_MAX)]
 
 
-async def test_a_run_waits_for_a_server_that_is_down_and_goes_when_it_is_back(
-    home: Home, server: ModelServer
-) -> None:
+async def test_a_run_waits_for_a_server_that_is_down_and_goes_when_it_is_back(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
-        await home.told(await home.ask("warm up"))
+        await home.warm()
         await server.stop()
         run = await home.ask("after the break")
         await home.until_said(run, "reason", "ollama serve")
@@ -65,6 +65,7 @@ async def test_a_server_that_is_killed_in_the_middle_and_comes_back(home: Home, 
 
 async def test_a_model_that_a_server_lost_fails_with_the_remedy(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
+        await home.warm()
         server.fault = Fault("missing")
         told = await home.told(await home.ask("where is it"))
     assert told[-1][0] == "failed"
@@ -87,6 +88,7 @@ async def test_waiting_runs_of_a_model_that_is_removed_fail_with_the_remedy(home
 
 async def test_out_of_memory_fails_with_the_remedy_and_the_next_goes_on(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
+        await home.warm()
         server.fault = Fault("memory", times=1)
         kind, data = (await home.told(await home.ask("too big")))[-1]
         assert (kind, data["code"]) == ("failed", "MODEL_OUT_OF_MEMORY")
@@ -105,6 +107,7 @@ async def test_an_error_in_the_middle_of_an_answer_ends_it_with_the_reason(
     home: Home, server: ModelServer, text: str, code: str, part: str
 ) -> None:
     async with home.working(server.address):
+        await home.warm()
         server.fault = Fault("error-line", after=4, times=1, text=text)
         run = await home.ask("red green")
         told = await home.told(run)
@@ -117,6 +120,7 @@ async def test_an_error_in_the_middle_of_an_answer_ends_it_with_the_reason(
 
 async def test_a_runner_that_crashes_in_the_middle_begins_again(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
+        await home.warm()
         server.fault = Fault("error-line", after=4, times=1)
         run = await home.ask("red green")
         told = await home.told(run)
@@ -127,7 +131,7 @@ async def test_a_runner_that_crashes_in_the_middle_begins_again(home: Home, serv
 @pytest.mark.parametrize("kind", ["500", "busy"])
 async def test_a_refusal_is_tried_again(home: Home, server: ModelServer, kind: str) -> None:
     async with home.working(server.address):
-        await home.told(await home.ask("warm up"))
+        await home.warm()
         server.fault = Fault(kind, times=2)  # type: ignore[arg-type]  # one of the kinds
         run = await home.ask("red green")
         told = await home.told(run)
@@ -136,6 +140,7 @@ async def test_a_refusal_is_tried_again(home: Home, server: ModelServer, kind: s
 
 async def test_a_server_that_falls_silent_is_given_up_and_asked_again(home: Home, server: ModelServer) -> None:
     async with home.working(server.address, token_gap=0.2):
+        await home.warm()
         server.fault = Fault("stall", after=4, times=1)
         run = await home.ask("red green")
         told = await home.told(run)
@@ -146,7 +151,7 @@ async def test_a_server_that_falls_silent_is_given_up_and_asked_again(home: Home
 
 async def test_a_server_that_never_begins_is_given_up_and_asked_again(home: Home, server: ModelServer) -> None:
     async with home.working(server.address, first_token=0.3):
-        await home.told(await home.ask("warm up"))
+        await home.warm()
         server.fault = Fault("stall", after=0, times=1)
         server.behaviour.first = 0.6
         run = await home.ask("red green")

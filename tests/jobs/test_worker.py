@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from tests.jobs.rig import QUICK, Home, said, text_of, titles, until, whole
+
 from kira.adapters.engine.ollama import OllamaConfig, OllamaEngine
 from kira.domain.limits import RUN_ATTEMPTS_MAX
 from kira.ports.engine import Piece, Prompt
 from kira.testing.model_server import ModelServer
-from tests.jobs.rig import QUICK, Home, said, text_of, titles, until, whole
 
 
 async def test_an_answer_is_told_as_it_comes_and_stored_once(home: Home, server: ModelServer) -> None:
@@ -163,7 +164,7 @@ class Defective(OllamaEngine):
 
 async def test_a_defect_ends_neither_the_worker_nor_the_run(home: Home, server: ModelServer) -> None:
     async with home.working(engine=Defective(server.address, times=1)) as worker:
-        await until(lambda: worker.engine.room())
+        await until(worker.engine.room)
         run = await home.ask("in spite of it")
         told = await home.told(run)
     assert said(told, "restart") == [{}]
@@ -172,7 +173,7 @@ async def test_a_defect_ends_neither_the_worker_nor_the_run(home: Home, server: 
 
 async def test_a_defect_that_stays_ends_the_run_with_a_reason(home: Home, server: ModelServer) -> None:
     async with home.working(engine=Defective(server.address, times=RUN_ATTEMPTS_MAX)) as worker:
-        await until(lambda: worker.engine.room())
+        await until(worker.engine.room)
         run = await home.ask("never")
         told = await home.told(run)
         assert told[-1][0] == "failed"

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from tests.local.rig import KIRA, MODEL, Done, Running, ask, environment, in_ter
 from kira.local.terminal import harmless
 
 STATES = "SELECT state FROM runs WHERE kind = 'reply' ORDER BY created_at"
+
+
+@pytest.fixture(scope="module")
+def shared(models: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A Kira for the tests that do not mind what others asked it."""
+    with kira_up(tmp_path_factory.mktemp("shared") / "data", KIRA_OLLAMA=models) as running:
+        yield running
 
 
 def _free_port() -> int:
@@ -27,37 +35,36 @@ def _chat(running: Running, *more: str, stdin: str = "", **settings: str) -> Don
     return kira(running.data, *arguments, stdin=stdin, **settings)
 
 
-def test_one_question_gives_the_answer_and_nothing_else(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = _chat(running, "say: **bold** & <b>\x1b[31mred\x1b[0m")
+def test_one_question_gives_the_answer_and_nothing_else(shared: Running) -> None:
+    done = _chat(shared, "say: **bold** & <b>\x1b[31mred\x1b[0m")
     assert (done.code, done.err) == (0, "")
     assert done.out.strip() == "**bold** & <b>\x1b[31mred\x1b[0m"
 
 
-def test_a_dash_reads_standard_input(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = _chat(running, "-", stdin="say: two\nlines\n")
-        assert (done.code, done.out.strip()) == (0, "two\nlines")
-        empty = _chat(running, "-", stdin=" \n")
-        assert (empty.code, empty.out) == (2, "")
+def test_a_dash_reads_standard_input(shared: Running) -> None:
+    done = _chat(shared, "-", stdin="say: two\nlines\n")
+    assert (done.code, done.out.strip()) == (0, "two\nlines")
+    empty = _chat(shared, "-", stdin=" \n")
+    assert (empty.code, empty.out) == (2, "")
 
 
-def test_lines_of_a_pipe_are_one_conversation(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = _chat(running, stdin="say: one\n\nsay: two\n/new\nsay: three\n/nonsense\n/quit\nsay: four\n")
+def test_lines_of_a_pipe_are_one_conversation(shared: Running) -> None:
+    ((before,),) = rows(shared.data, "SELECT COUNT(*) FROM conversations")
+    done = _chat(shared, stdin="say: one\n\nsay: two\n/new\nsay: three\n/nonsense\n/quit\nsay: four\n")
     assert done.code == 0
     assert done.out.split() == ["one", "two", "three"]
     assert "There is no /nonsense" in done.err
-    assert rows(data, "SELECT COUNT(*) FROM conversations") == [(2,)]
+    assert rows(shared.data, "SELECT COUNT(*) - ? FROM conversations", before) == [(2,)]
 
 
-def test_models_are_listed_and_chosen(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = _chat(running, stdin="/model\n/model nowhere\n/model demo\nhello\n")
+def test_models_are_listed_and_chosen(shared: Running) -> None:
+    asked = f"/model\n/model nowhere\n/model demo\n/model\n/model {MODEL}\nsay: chosen\n"
+    done = kira(shared.data, "chat", "--url", shared.address, stdin=asked)
     assert "There is no model nowhere." in done.err
     assert "demo answers from now on." in done.err
-    assert f"* {MODEL}" in done.err
-    assert "demo model" in done.out
+    assert f"* {MODEL}\n  demo (demo)" in done.err
+    assert f"  {MODEL}\n* demo (demo)" in done.err
+    assert done.out.strip() == "chosen"
 
 
 def test_a_question_that_is_refused_gives_no_output(models: str, data: Path) -> None:
@@ -68,9 +75,8 @@ def test_a_question_that_is_refused_gives_no_output(models: str, data: Path) -> 
     assert "limit of 1 for conversation" in done.err
 
 
-def test_a_failed_answer_says_why(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = kira(data, "chat", "--url", running.address, "--model", "nowhere", "hello")
+def test_a_model_that_nobody_has_is_told(shared: Running) -> None:
+    done = kira(shared.data, "chat", "--url", shared.address, "--model", "nowhere", "hello")
     assert (done.code, done.out) == (1, "")
     assert "ollama pull nowhere" in done.err
 
@@ -83,47 +89,42 @@ def test_nobody_at_the_address_is_one_sentence(data: Path) -> None:
     assert not data.exists()
 
 
-def test_another_data_folder_is_told_and_gets_no_key(models: str, data: Path, tmp_path: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        done = ask(tmp_path / "other", running.address, "hello")
+def test_another_data_folder_is_told_and_gets_no_key(shared: Running, tmp_path: Path) -> None:
+    done = ask(tmp_path / "other", shared.address, "hello")
     assert (done.code, done.out) == (2, "")
     assert "--data" in done.err
     assert not (tmp_path / "other").exists()
 
 
-def test_a_conversation_in_a_terminal(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        with in_terminal(data, "chat", "--url", running.address, "--model", MODEL) as terminal:
-            terminal.wait_for("/help")
-            terminal.wait_for("> ")
-            terminal.type("/help\n")
-            terminal.wait_for("begin a new conversation")
-            terminal.wait_for("> ")
-            terminal.type("say: a **word** and [a link](http://far.example)\n")
-            terminal.wait_for("http://far.example)")  # drawn: a link says where it goes
-            terminal.wait_for("> ")
-            assert "\x1b[1mword\x1b[0m" in terminal.seen
-            assert "\x1b]8" not in terminal.seen
-            terminal.type("\x04")
-            assert terminal.end() == 0
-        assert rows(data, "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL") == [(0,)]
+def test_the_kira_on_the_same_data_is_found_by_itself(shared: Running) -> None:
+    done = kira(shared.data, "chat", "--model", MODEL, "say: found", KIRA_PORT="1")
+    assert (done.code, done.out.strip()) == (0, "found")
 
 
-def test_what_a_model_says_cannot_command_the_terminal(models: str, data: Path) -> None:
-    with kira_up(data, KIRA_OLLAMA=models) as running:
-        arguments = (
-            "chat",
-            "--url",
-            running.address,
-            "--model",
-            MODEL,
-            "say: \x1b]0;owned\x07\x1b[2Jdone \x9b5n\u202etxet",
-        )
-        with in_terminal(data, *arguments) as terminal:
-            terminal.wait_for("done")
-            assert terminal.end() == 0
-        for sign in ("\x1b]", "\x07", "\x1b[2J", "\x9b", "\u202e"):
-            assert sign not in terminal.seen
+def test_a_conversation_in_a_terminal(shared: Running) -> None:
+    with in_terminal(shared.data, "chat", "--model", MODEL) as terminal:
+        terminal.wait_for("/help")
+        terminal.wait_for("> ")
+        terminal.type("/help\n")
+        terminal.wait_for("begin a new conversation")
+        terminal.wait_for("> ")
+        terminal.type("say: a **word** and [a link](http://far.example)\n")
+        terminal.wait_for("(http://far.example)")  # as it comes
+        terminal.wait_for("> ")
+        assert "\x1b[1mword\x1b[0m" in terminal.seen
+        assert "\x1b]8" not in terminal.seen  # a link says where it goes
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert rows(shared.data, "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL") == [(0,)]
+
+
+def test_what_a_model_says_cannot_command_the_terminal(shared: Running) -> None:
+    asked = "say: \x1b]0;owned\x07\x1b[2Jdone \x9b5n\u202etxet"
+    with in_terminal(shared.data, "chat", "--model", MODEL, asked) as terminal:
+        terminal.wait_for("done")
+        assert terminal.end() == 0
+    for sign in ("\x1b]", "\x07", "\x1b[2J", "\x9b", "\u202e"):
+        assert sign not in terminal.seen
 
 
 @pytest.mark.parametrize("text", ["plain\ttext\n", "größer ≥ 3", "emoji 🙂"])

@@ -2023,7 +2023,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        data: string;
+                        event: string;
+                        id?: string;
+                    };
                 };
             };
             /** @description Client Error */
@@ -2032,7 +2036,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
             /** @description Server Error */
@@ -2041,7 +2045,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
         };
@@ -2304,7 +2308,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        data: string;
+                        event: string;
+                        id?: string;
+                    };
                 };
             };
             /** @description Client Error */
@@ -2313,7 +2321,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
             /** @description Server Error */
@@ -2322,7 +2330,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
         };
@@ -2700,7 +2708,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Prometheus text. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2715,7 +2723,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
             /** @description Server Error */
@@ -2724,7 +2732,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": components["schemas"]["ErrorShown"];
+                    "application/json": components["schemas"]["ErrorShown"];
                 };
             };
         };

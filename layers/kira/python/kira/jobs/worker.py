@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -44,6 +45,8 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`; then finish or hand back what is going."""
         await self.engine.start()
+        with contextlib.suppress(KiraError):  # the herald counts again soon
+            self.herald.line.waiting = max(self.herald.line.waiting, len(await self.queue.places()))
         chores = [
             asyncio.create_task(self._every(CANCEL_POLL_SECONDS, self._stop_cancelled)),
             asyncio.create_task(self._every(LEASE_RENEWAL_SECONDS, self._renew)),

@@ -48,7 +48,8 @@ class Client:
     def __init__(self, address: str) -> None:
         """Speak with the Kira at `address`, such as http://127.0.0.1:8080."""
         self.address = address.rstrip("/")
-        self._token = ""
+        self.token = ""
+        self._refreshing = asyncio.Lock()
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": f"kira chat/{__version__}"},
             # The refresh token comes as a cookie, also from an address that is a number.
@@ -59,7 +60,7 @@ class Client:
     async def close(self) -> None:
         """End the session, if there is one, and every connection."""
         try:
-            if self._token:
+            if self.token:
                 await self.call("POST", "/api/auth/sign-out")
         except (KiraError, *LOST):
             pass  # The session ends by itself.
@@ -82,12 +83,13 @@ class Client:
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """Return what Kira answers; an expired token is refreshed. Raises Refused and Unavailable."""
+        token = self.token
         try:
             return await self._call(method, path, body, headers)
         except Refused as refused:
             if refused.reason != "TOKEN_EXPIRED":
                 raise
-        await self._refresh()
+        await self._refresh(token)
         return await self._call(method, path, body, headers)
 
     async def follow(self, run_id: str) -> AsyncGenerator[Event | Lost, None]:
@@ -98,6 +100,7 @@ class Client:
         after, tries, loop = 0, 0, asyncio.get_running_loop()
         heard = loop.time()
         while True:
+            token = self.token
             try:
                 async for event in self._events(run_id, after):
                     after, tries, heard = event.number, 0, loop.time()
@@ -106,7 +109,7 @@ class Client:
                         return
             except Refused as refused:
                 if refused.reason == "TOKEN_EXPIRED":
-                    await self._refresh()
+                    await self._refresh(token)
                     continue
                 if refused.reason not in (Unavailable.code, TooManyStreams.code):
                     raise
@@ -118,16 +121,18 @@ class Client:
             await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
             tries += 1
 
-    async def _refresh(self) -> None:
-        self._token = ""
-        self._keep(await self._call("POST", "/api/auth/refresh"))
+    async def _refresh(self, expired: str) -> None:
+        """Put a fresh token in the place of `expired`, once: a refresh token that is used twice ends the session."""
+        async with self._refreshing:
+            if self.token == expired:
+                self._keep(await self._call("POST", "/api/auth/refresh"))
 
     def _keep(self, signed_in: dict[str, Any]) -> None:
-        self._token = signed_in["access_token"]
+        self.token = signed_in["access_token"]
 
     @property
     def _identity(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None

@@ -71,7 +71,7 @@ class TestWorld:
 class Plan:
     """What to serve: the engine, the clock, the limits that are on, and the dashboard's folder if there is one.
 
-    Without `works` no worker takes the runs, so that all of them wait.
+    Without `works` no worker takes the runs, so that all of them wait. `max_pages` bounds the database file.
     """
 
     engine: Engine = field(default_factory=quick_engine)
@@ -79,6 +79,7 @@ class Plan:
     limits: tuple[Limit, ...] = ()
     dashboard: Path | None = None
     works: bool = True
+    max_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class _Server(uvicorn.Server):
 async def serve(database_file: Path, plan: Plan | None = None) -> AsyncIterator[Served]:
     """Serve what `plan` says on the SQLite file, with accounts open to anybody, until the block ends."""
     plan = plan or Plan()
-    database = create_database(SqliteConfig(database_file))
+    database = create_database(SqliteConfig(database_file, max_pages=plan.max_pages))
     world = _world(plan, database)
     kira = _kira(world, plan)
     try:

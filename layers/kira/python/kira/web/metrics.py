@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
@@ -15,8 +15,12 @@ from kira.web.signed_in import KiraOf, admin_of, bearer, visit_of
 
 router = routes_of("health", prefix="")
 
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
-@router.get("/metrics", response_class=PlainTextResponse)
+
+@router.get("/metrics", response_class=Response, responses=TEXT)
 async def get_metrics(
     kira: KiraOf, request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Response:

@@ -24,8 +24,15 @@ router = routes_of("chat")
 
 Item = TypeVar("Item")
 LastEventId = Annotated[str | None, Header(description="The number of the last event that was read.")]
+TEXT = {"type": "string"}
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream; `data` is one JSON object.",
+    "properties": {"id": TEXT, "event": TEXT, "data": TEXT},
+    "required": ["event", "data"],
+}
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}}
 }
 
 
@@ -41,7 +48,7 @@ async def cancel_run(kira: KiraOf, visit: Visitor, run_id: RunId) -> dict[str, R
     return {"run": await kira.runs.cancel(visit, run_id)}
 
 
-@router.get("/runs/{run_id}/events", response_class=EventStream, responses=STREAM)
+@router.get("/runs/{run_id}/events", response_class=Response, responses=STREAM)
 async def follow_run(kira: KiraOf, visit: Visitor, run_id: RunId, last_event_id: LastEventId = None) -> Response:
     """Follow what a run says, from the event after Last-Event-ID."""
     seat = kira.seats.take(visit.user_id)
@@ -49,7 +56,7 @@ async def follow_run(kira: KiraOf, visit: Visitor, run_id: RunId, last_event_id:
     return EventStream(_frames(visit, batches), seat)
 
 
-@router.get("/events", response_class=EventStream, responses=STREAM)
+@router.get("/events", response_class=Response, responses=STREAM)
 async def follow_all(kira: KiraOf, visit: Visitor, last_event_id: LastEventId = None) -> Response:
     """Follow all of the user's active runs; says `idle` and ends when none is left."""
     seat = kira.seats.take(visit.user_id)

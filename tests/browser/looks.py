@@ -1,0 +1,53 @@
+"""How a state of a page looks and reads: a picture and an axe run in light, in dark and at phone width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+SHOTS = Path(__file__).parent / "shots"
+LOOKS = {
+    "light": ("light", {"width": 1280, "height": 800}),
+    "dark": ("dark", {"width": 1280, "height": 800}),
+    "phone": ("light", {"width": 390, "height": 844}),
+}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+SETTLED = """() => Promise.all(document.getAnimations().filter((one) => {
+  const { iterations } = one.effect.getComputedTiming();
+  return iterations !== Infinity;
+}).map((one) => one.finished.catch(() => undefined)))
+  .then(() => new Promise((done) => requestAnimationFrame(() => done())))"""
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def look(page: Page, name: str, *, looks: tuple[str, ...] = tuple(LOOKS)) -> None:
+    """Take a picture of what the page shows in each look, and check it with axe.
+
+    The pictures lie in SHOTS as `name-look.png`. Raises AssertionError with all that axe found.
+    """
+    SHOTS.mkdir(exist_ok=True)
+    found = []
+    for each in looks:
+        scheme, size = LOOKS[each]
+        page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the same two numbers
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+        page.evaluate(SETTLED)
+        page.screenshot(path=SHOTS / f"{name}-{each}.png")
+        found += [f"{name}-{each}: {told}" for told in violations(page)]
+        if page.evaluate(OVERFLOW) > 0:
+            found.append(f"{name}-{each}: the page is wider than the screen")
+    page.set_viewport_size(LOOKS["light"][1])  # type: ignore[arg-type]  # as above
+    page.emulate_media(color_scheme="light")
+    assert found == []
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds, one line for each element."""
+    results = Axe().run(page, options={**RULES, "resultTypes": ["violations"]}).response
+    return [
+        f"{violation['id']} at {' '.join(map(str, node['target']))}: {node['failureSummary'].splitlines()[-1].strip()}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,158 @@
+"""Kira is killed at hundreds of points of runs' lives: no message is lost, none is doubled, every run ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.bench.rig import Process, model_server, users
+from tests.faults.rig import TOKENS_PER_SECOND, Users, phases
+from tests.local.rig import kira_up, rows
+
+SEED = 20_261_124
+LIVES = 26
+MESSAGES = 5
+SLOTS = 3
+USERS = 4
+POINTS_MIN = 200
+PATIENCE_S = 60
+SETTINGS = {
+    "KIRA_ACCOUNTS": "open",
+    "KIRA_LIMIT_API": "off",
+    "KIRA_LIMIT_CONVERSATION": "off",
+    "OLLAMA_NUM_PARALLEL": str(SLOTS),
+}
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What is left after the last start: the data, what was sent, and in which phase how many runs were killed."""
+
+    data: Path
+    users: Users
+    phases: Counter[str]
+
+    def count(self, sql: str, *params: object) -> Any:
+        """Return the one number that a statement gives."""
+        return rows(self.data, sql, *params)[0][0]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Process]:
+    with model_server(slots=SLOTS, tokens=8, rate=TOKENS_PER_SECOND, first=0.03) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, server: Process) -> Killed:
+    data = tmp_path_factory.mktemp("killed") / "data"
+    data.mkdir()
+    tokens = asyncio.run(users(data, USERS))
+    return asyncio.run(_many_lives(data, tokens, server.address))
+
+
+async def _many_lives(data: Path, tokens: list[str], ollama: str) -> Killed:
+    chance = random.Random(SEED)
+    everybody, found = Users(tokens, chance), Counter[str]()
+    for life in range(LIVES):
+        with kira_up(data, KIRA_OLLAMA=ollama, **SETTINGS) as kira:
+            await everybody.live(kira, MESSAGES if life else 3 * MESSAGES, _moment(everybody, life, chance.uniform(0.02, 1.2)))
+            found += phases(everybody, kira)
+    with kira_up(data, KIRA_OLLAMA=ollama, **SETTINGS) as kira:
+        await everybody.live(kira, 0, lambda: _until_all_ended(data, everybody))
+    return Killed(data, everybody, found)
+
+
+def _moment(everybody: Users, life: int, delay: float) -> Callable[[], Awaitable[None]]:
+    """Return what is waited for before the kill: some time, or in every third life the last word of an answer."""
+
+    async def last_word() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await everybody.whole.wait()
+
+    return last_word if life % 3 == 2 else lambda: asyncio.sleep(delay)
+
+
+async def _until_all_ended(data: Path, everybody: Users) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while everybody.unacknowledged() or rows(data, "SELECT 1 FROM runs WHERE state IN ('queued', 'running')"):
+            await asyncio.sleep(0.1)
+
+
+def test_runs_were_killed_in_every_phase(killed: Killed) -> None:
+    assert sum(killed.phases.values()) >= POINTS_MIN, killed.phases
+    for phase in ("queued", "claimed", "streaming", "finishing"):
+        assert killed.phases[phase] >= 3, killed.phases
+
+
+def test_every_acknowledged_message_is_there_exactly_once(killed: Killed) -> None:
+    for sent in killed.users.sent.values():
+        content = "SELECT id FROM messages WHERE role = 'user' AND content = ?"
+        assert rows(killed.data, content, f"say:{sent.answer}") == [(sent.message,)]
+    assert killed.count("SELECT COUNT(*) FROM messages WHERE role = 'user'") == len(killed.users.sent)
+
+
+def test_every_accepted_run_ended_with_one_answer_or_a_reason(killed: Killed) -> None:
+    assert killed.count("SELECT COUNT(*) FROM runs WHERE kind = 'reply'") == len(killed.users.sent)
+    done = 0
+    for sent in killed.users.sent.values():
+        (run,) = rows(killed.data, "SELECT state, error_code, error_message FROM runs WHERE id = ?", sent.run)
+        answers = rows(killed.data, "SELECT content FROM messages WHERE role = 'assistant' AND run_id = ?", sent.run)
+        if run[0] == "done":
+            done += 1
+            assert answers == [(sent.answer,)]
+        else:
+            assert run[:2] == ("failed", "GAVE_UP")
+            assert run[2]
+            assert answers == []
+    assert done > len(killed.users.sent) * 0.8
+
+
+def test_every_background_run_ended_too(killed: Killed) -> None:
+    assert killed.count("SELECT COUNT(*) FROM runs WHERE kind = 'title'") > 5
+    assert killed.count("SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')") == 0
+    assert killed.count("SELECT COUNT(*) FROM runs WHERE lease IS NOT NULL OR ended_at IS NULL") == 0
+
+
+def test_the_file_is_sound(killed: Killed) -> None:
+    assert rows(killed.data, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(killed.data, "PRAGMA foreign_key_check") == []
+
+
+async def test_a_stop_without_grace_hands_the_answer_back_and_the_next_start_gives_it(
+    tmp_path: Path, server: Process
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (token,) = await users(data, 1)
+    settings = {**SETTINGS, "KIRA_OLLAMA": server.address, "KIRA_GRACE_S": "0"}
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = " ".join(f"word{place}" for place in range(40))
+    with kira_up(data, **settings) as kira:
+        async with aiohttp.ClientSession(kira.address, headers=headers) as session:
+            async with session.post("/api/conversations", json={"title": "a title"}) as response:
+                conversation = (await response.json())["id"]
+            path = f"/api/conversations/{conversation}/messages"
+            async with session.post(path, json={"content": f"say:{answer}"}) as response:
+                run = (await response.json())["run"]["id"]
+            async with session.get(f"/api/runs/{run}/events") as response:
+                while b"event: delta" not in await response.content.readline():
+                    pass
+        assert await asyncio.to_thread(kira.stop, signal.SIGTERM) == 0
+    handed = rows(data, "SELECT state, failures, lease, reason FROM runs WHERE id = ?", run)
+    assert handed == [("queued", 0, None, "Kira is restarting; the answer begins again.")]
+    with kira_up(data, **settings):
+        end = time.monotonic() + PATIENCE_S
+        while rows(data, "SELECT state FROM runs WHERE id = ?", run) != [("done",)]:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+    assert rows(data, "SELECT content FROM messages WHERE role = 'assistant'") == [(answer,)]
