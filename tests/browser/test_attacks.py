@@ -23,53 +23,33 @@ ATTACKS = {
     "base": '<base href="http://127.0.0.1:9/"><meta http-equiv=refresh content="0;url=http://127.0.0.1:9/">',
     "links": (
         f"[a](javascript:{RUN}) [b](JaVaScRiPt:{RUN}) [c](java&#115;cript:{RUN}) [d](&#x6A;avascript:{RUN}) "
-        f"[e](\tjavascript:{RUN}) [f](vbscript:x) [g](data:text/html,<script>{RUN}</script>) [h](blob:x) [i](//evil.example)"
+        f"[e](\tjavascript:{RUN}) [f](vbscript:x) [g](data:text/html,<script>{RUN}</script>) "
+        "[h](blob:x) [i](//evil.example)"
     ),
-    "references": f"[x][r] and <javascript:{RUN}> and [y]\n\n[r]: javascript:{RUN}\n[y]: data:text/html;base64,PHNjcmlwdD4=",
+    "references": (
+        f"[x][r] and <javascript:{RUN}> and [y]\n\n[r]: javascript:{RUN}\n[y]: data:text/html;base64,PHNjcmlwdD4="
+    ),
     "attributes": (
         f'[z](https://example.org/"onmouseover="{RUN}) [t](https://example.org "a\\"onmouseover={RUN} ")'
         f' <https://example.org/"onclick={RUN}>'
     ),
-    "code": f'```html"onload={RUN}\n<img src=x onerror={RUN}></code></pre><script>{RUN}</script>\n```\n\n`<img src=x onerror={RUN}>`',
+    "code": (
+        f'```html"onload={RUN}\n<img src=x onerror={RUN}></code></pre><script>{RUN}</script>\n```\n\n'
+        f"`<img src=x onerror={RUN}>`"
+    ),
     "table": f"| <img src=x onerror={RUN}> | b |\n|---|---|\n| [x](javascript:{RUN}) | <svg/onload={RUN}> |",
     "clobbering": "<a id=app name=trustedTypes></a><form id=document name=cookie><input name=attributes></form>",
     "nested": f"> - # <img src=x onerror={RUN}>\n>   1. <details open ontoggle={RUN}><summary>x</summary></details>",
     "entities": f"&lt;img src=x onerror={RUN}&gt; \\<img src=x onerror={RUN}\\> &#60;script&#62;{RUN}&#60;/script&#62;",
 }
-ALLOWED = [
-    "a",
-    "blockquote",
-    "br",
-    "code",
-    "del",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "li",
-    "ol",
-    "p",
-    "pre",
-    "span",
-    "strong",
-    "table",
-    "tbody",
-    "td",
-    "th",
-    "thead",
-    "tr",
-    "ul",
-]
+PROSE = "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre span strong table tbody td th thead tr ul"
 # Tags of the dashboard's own around a block of code.
-OWN = ["div", "figure", "figcaption", "button", "svg", "path"]
+OWN = "div figure figcaption button svg path"
 
 FOUND = """(root) => ({
   tags: [...new Set([...root.querySelectorAll('*')].map((one) => one.localName))],
-  handlers: [...root.querySelectorAll('*')].flatMap((one) => one.getAttributeNames().filter((name) => /^on|^style$|^srcdoc$|^name$/.test(name))),
+  handlers: [...root.querySelectorAll('*')].flatMap((one) => one.getAttributeNames())
+    .filter((name) => /^on|^style$|^srcdoc$|^name$/.test(name)),
   links: [...root.querySelectorAll('a[href]')].map((one) => [one.protocol, one.target, one.rel]),
 })"""
 
@@ -137,7 +117,7 @@ def ran(page: Page) -> object:
 def is_harmless(answer: Locator) -> None:
     """Check that an answer holds only what prose needs."""
     found = answer.locator(".prose").evaluate(FOUND)
-    assert set(found["tags"]) <= {*ALLOWED, *OWN}
+    assert set(found["tags"]) <= {*PROSE.split(), *OWN.split()}
     assert found["handlers"] == []
     for protocol, target, rel in found["links"]:
         assert (protocol in ("http:", "https:", "mailto:"), target, rel) == (True, "_blank", "noopener noreferrer")

@@ -1,4 +1,4 @@
-"""Keys alone are enough: the palette, the shortcuts, sending, menus and dialogs; and nothing moves for who asked for that."""
+"""Keys alone are enough: the palette, shortcuts, sending, menus, dialogs; and nothing moves under reduced motion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.chat import Chat
 from tests.browser.rig import Home, Models
 
-FOCUS = "() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.labels?.[0]?.textContent || document.activeElement?.textContent?.trim()"
+FOCUS = """() => {
+  const one = document.activeElement;
+  return one.getAttribute('aria-label') || one.labels?.[0]?.textContent || one.textContent.trim();
+}"""
 RING = "() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]; }"
 TABS_MAX = 60
 

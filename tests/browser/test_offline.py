@@ -15,9 +15,9 @@ from tests.browser.watch import Watch
 PNG = b"\x89PNG\r\n\x1a\n"
 SHELL = "async () => { const w = await navigator.serviceWorker.ready; return w.active.state; }"
 CACHED = """async () => {
-  const keys = await caches.keys();
-  const found = await Promise.all(keys.map(async (key) => (await (await caches.open(key)).keys()).map((one) => new URL(one.url).pathname)));
-  return found.flat();
+  const stores = await Promise.all((await caches.keys()).map((key) => caches.open(key)));
+  const requests = (await Promise.all(stores.map((store) => store.keys()))).flat();
+  return requests.map((request) => new URL(request.url).pathname);
 }"""
 
 

@@ -195,7 +195,7 @@ def menu(page: Page, title: str, item: str) -> None:
 def titles(page: Page) -> list[str]:
     """The titles in the order that is seen."""
     found: list[str] = page.get_by_role("article").evaluate_all(
-        "(all) => all.toSorted((a, b) => a.style.order - b.style.order).map((one) => one.querySelector('h2').textContent)"
+        "(all) => all.sort((a, b) => a.style.order - b.style.order).map((one) => one.querySelector('h2').textContent)"
     )
     return found
 

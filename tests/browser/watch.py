@@ -1,4 +1,4 @@
-"""What must not happen on any page: console errors and warnings, page errors, CSP violations, failed or foreign requests."""
+"""What must not happen on any page: console errors, page errors, CSP violations, failed or foreign requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ BLOCKED_WORKER = "Service Worker registration blocked by Playwright"
 # The browser itself notes every answer of 400 and more; the answer is judged where it arrives.
 NOTED = re.compile(r"Failed to load resource: the server responded with a status of \d+")
 NO_NETWORK = re.compile(
-    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|FAILED)"
+    "net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|"
+    "INCOMPLETE_CHUNKED_ENCODING|FAILED)"
 )
 
 

@@ -70,7 +70,7 @@ async def test_a_message_that_finds_no_room_is_refused_whole_and_with_room_all_g
         assert home.rows(counts) == [(accepted, accepted, accepted)]
         assert home.rows("PRAGMA integrity_check") == [("ok",)]
     database = create_database(SqliteConfig(path))
-    home = Home(path, database)
+    home = Home(path, database, sessions=home.sessions)
     try:
         async with ModelServer(rate=500, first=0.005) as server, home.working(server.address):
             run = await home.ask("say:there is room")

@@ -19,7 +19,7 @@ from tests.faults.rig import TOKENS_PER_SECOND, Users, phases
 from tests.local.rig import kira_up, rows
 
 SEED = 20_261_124
-LIVES = 26
+LIVES = 25
 MESSAGES = 5
 SLOTS = 3
 USERS = 4
@@ -63,11 +63,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory, server: Process) -> Killed:
 async def _many_lives(data: Path, tokens: list[str], ollama: str) -> Killed:
     chance = random.Random(SEED)
     everybody, found = Users(tokens, chance), Counter[str]()
+    settings = {**SETTINGS, "KIRA_OLLAMA": ollama}
     for life in range(LIVES):
-        with kira_up(data, KIRA_OLLAMA=ollama, **SETTINGS) as kira:
-            await everybody.live(kira, MESSAGES if life else 3 * MESSAGES, _moment(everybody, life, chance.uniform(0.02, 1.2)))
+        with kira_up(data, 0, **settings) as kira:
+            await everybody.live(
+                kira, MESSAGES if life else 3 * MESSAGES, _moment(everybody, life, chance.uniform(0.02, 1.2))
+            )
             found += phases(everybody, kira)
-    with kira_up(data, KIRA_OLLAMA=ollama, **SETTINGS) as kira:
+    with kira_up(data, 0, **settings) as kira:
         await everybody.live(kira, 0, lambda: _until_all_ended(data, everybody))
     return Killed(data, everybody, found)
 
@@ -137,7 +140,7 @@ async def test_a_stop_without_grace_hands_the_answer_back_and_the_next_start_giv
     settings = {**SETTINGS, "KIRA_OLLAMA": server.address, "KIRA_GRACE_S": "0"}
     headers = {"Authorization": f"Bearer {token}"}
     answer = " ".join(f"word{place}" for place in range(40))
-    with kira_up(data, **settings) as kira:
+    with kira_up(data, 0, **settings) as kira:
         async with aiohttp.ClientSession(kira.address, headers=headers) as session:
             async with session.post("/api/conversations", json={"title": "a title"}) as response:
                 conversation = (await response.json())["id"]
@@ -150,7 +153,7 @@ async def test_a_stop_without_grace_hands_the_answer_back_and_the_next_start_giv
         assert await asyncio.to_thread(kira.stop, signal.SIGTERM) == 0
     handed = rows(data, "SELECT state, failures, lease, reason FROM runs WHERE id = ?", run)
     assert handed == [("queued", 0, None, "Kira is restarting; the answer begins again.")]
-    with kira_up(data, **settings):
+    with kira_up(data, 0, **settings):
         end = time.monotonic() + PATIENCE_S
         while rows(data, "SELECT state FROM runs WHERE id = ?", run) != [("done",)]:
             assert time.monotonic() < end

@@ -13,6 +13,7 @@ from typing import Any
 from kira.adapters.clock.system import SystemClock
 from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.adapters.engine.ollama import OllamaConfig, OllamaEngine
+from kira.adapters.engine.scripted import ScriptedEngine
 from kira.adapters.queue.table import TableQueue
 from kira.adapters.stream.process import ProcessStream
 from kira.domain.ids import new_id
@@ -66,7 +67,7 @@ class Home:
     def __post_init__(self) -> None:
         """Share one queue, whose hints wake every worker here."""
         self.queue: Queue = TableQueue(self.database, self.clock)
-        self.kira = self._kira(OllamaEngine(OllamaConfig(())))
+        self.kira = self._kira(ScriptedEngine())
 
     @asynccontextmanager
     async def working(

@@ -97,6 +97,14 @@ async def test_what_does_not_end_within_the_grace_is_handed_back_and_answered_on
             assert home.answers(run) == [text_of(told)] == [whole(question, 30)]
 
 
+async def test_who_waited_before_the_start_is_counted_at_once(home: Home) -> None:
+    run = await home.ask("from before")
+    restarted = Home(home.path, home.database, sessions=home.sessions)
+    async with restarted.working(engine=Defective("http://127.0.0.1:9", times=0)):
+        await until(lambda: restarted.line.waiting == 1)
+    assert home.state(run) == "queued"
+
+
 async def test_a_worker_that_lost_its_lease_writes_nothing(home: Home, server: ModelServer) -> None:
     """The computer slept: the lease expired, and the same worker receives the run that it still works on."""
     server.behaviour.rate, server.behaviour.tokens = 100, 60
