@@ -187,6 +187,15 @@ def _bytes(answer: Answer) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
     return answer.status, tuple(sorted(kept)), answer.body
 
 
+async def test_a_request_that_needs_no_row_is_guarded_too(home: Home) -> None:
+    scene = await scene_of(home)
+    ended, conversation = scene.roles["ended"], f"/api/conversations/{scene.ids['conversation_id']}"
+    answers = [await ended.get(f"/api/search?q={text}") for text in ("", "-x", "%20")]
+    answers += [await ended.patch(path, {}) for path in (conversation, "/api/settings", "/api/auth/me")]
+    answers += [await ended.get("/api/conversations", If_None_Match="*")]
+    assert [answer.error for answer in answers] == [(401, "UNAUTHENTICATED")] * len(answers)
+
+
 async def test_what_others_write_is_reached_by_no_field_of_a_body(home: Home) -> None:
     scene = await scene_of(home)
     carol, mine = scene.roles["other"], await scene.roles["other"].begin()

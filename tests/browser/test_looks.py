@@ -225,7 +225,7 @@ def test_widgets_in_trouble(device: Device, full: Home, watch: Watch) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Your widgets could not be loaded.")
     look(page, "widgets-error-kept")
     page.unroute_all()
-    never(page, "**/refresh")
+    never(page, "**/api/widgets/*/refresh")
     page.reload()
     page.get_by_role("button", name="Refresh Recent").click()
     expect(page.get_by_role("button", name="Refresh Recent")).to_have_attribute("aria-busy", "true")

@@ -54,6 +54,11 @@ class Users:
             kira.process.wait()
             await asyncio.gather(*tasks)
 
+    @property
+    def open(self) -> int:
+        """How many messages have no end yet."""
+        return sum(not each.ended for each in self.sent.values())
+
     def unacknowledged(self) -> list[Sent]:
         """Return what was sent and never answered with 202."""
         return [each for each in self.sent.values() if each.message is None]

@@ -18,10 +18,13 @@ from tests.bench.rig import Process, model_server, users
 from tests.faults.rig import TOKENS_PER_SECOND, Users, phases
 from tests.local.rig import kira_up, rows
 
+from kira.domain.limits import RUN_ATTEMPTS_MAX
+
 SEED = 20_261_124
 LIVES = 25
-MESSAGES = 5
-SLOTS = 3
+OPEN = 24
+"""So many messages are kept without an end."""
+SLOTS = 10
 USERS = 4
 POINTS_MIN = 200
 PATIENCE_S = 60
@@ -66,9 +69,8 @@ async def _many_lives(data: Path, tokens: list[str], ollama: str) -> Killed:
     settings = {**SETTINGS, "KIRA_OLLAMA": ollama}
     for life in range(LIVES):
         with kira_up(data, 0, **settings) as kira:
-            await everybody.live(
-                kira, MESSAGES if life else 3 * MESSAGES, _moment(everybody, life, chance.uniform(0.02, 1.2))
-            )
+            moment = _moment(everybody, life, chance.uniform(0.02, 1.0))
+            await everybody.live(kira, max(2, OPEN - everybody.open), moment)
             found += phases(everybody, kira)
     with kira_up(data, 0, **settings) as kira:
         await everybody.live(kira, 0, lambda: _until_all_ended(data, everybody))
@@ -93,6 +95,7 @@ async def _until_all_ended(data: Path, everybody: Users) -> None:
 
 def test_runs_were_killed_in_every_phase(killed: Killed) -> None:
     assert sum(killed.phases.values()) >= POINTS_MIN, killed.phases
+    assert sum(killed.phases.values()) - killed.phases["queued"] >= POINTS_MIN / 2, killed.phases
     for phase in ("queued", "claimed", "streaming", "finishing"):
         assert killed.phases[phase] >= 3, killed.phases
 
@@ -114,14 +117,15 @@ def test_every_accepted_run_ended_with_one_answer_or_a_reason(killed: Killed) ->
             done += 1
             assert answers == [(sent.answer,)]
         else:
-            assert run[:2] == ("failed", "GAVE_UP")
+            assert run[:2] == ("failed", "GAVE_UP")  # killed at every one of its attempts
+            assert killed.count("SELECT attempt FROM runs WHERE id = ?", sent.run) == RUN_ATTEMPTS_MAX
             assert run[2]
             assert answers == []
-    assert done > len(killed.users.sent) * 0.8
+    assert done > len(killed.users.sent) / 2
 
 
 def test_every_background_run_ended_too(killed: Killed) -> None:
-    assert killed.count("SELECT COUNT(*) FROM runs WHERE kind = 'title'") > 5
+    assert killed.count("SELECT COUNT(*) FROM runs WHERE kind = 'title'") >= 1
     assert killed.count("SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')") == 0
     assert killed.count("SELECT COUNT(*) FROM runs WHERE lease IS NOT NULL OR ended_at IS NULL") == 0
 

@@ -23,6 +23,9 @@ class Screen(Protocol):
     def state(self, text: str) -> None:
         """Say why there is no text yet, or what happens now; an empty text takes that back."""
 
+    def reason(self, text: str) -> None:
+        """Say why it waits or what was done, in Kira's own words."""
+
     def add(self, text: str) -> None:
         """Add a piece of the answer."""
 
@@ -49,6 +52,10 @@ class Drawn:
         """Show `text` below the answer."""
         self._state = terminal.harmless(text)
         self._show()
+
+    def reason(self, text: str) -> None:
+        """Show `text` below the answer."""
+        self.state(text)
 
     def add(self, text: str) -> None:
         """Show a piece; whole paragraphs are drawn for good."""
@@ -93,6 +100,7 @@ class Piped:
     def __init__(self, notes: Console) -> None:
         """Write the answer to standard output and states to `notes`, if that is a terminal."""
         self._parts: list[str] = []
+        self._told = ""
         self._status = notes.status("", spinner="dots") if notes.is_terminal else None
         if self._status:
             self._status.start()
@@ -101,6 +109,13 @@ class Piped:
         """Show `text` while it lasts."""
         if self._status:
             self._status.update(terminal.harmless(text))
+
+    def reason(self, text: str) -> None:
+        """Show `text`; where standard error is kept, in a line of it."""
+        self.state(text)
+        if not self._status and text != self._told:
+            self._told = text
+            print(terminal.harmless(text), file=sys.stderr, flush=True)
 
     def add(self, text: str) -> None:
         """Keep a piece."""

@@ -45,8 +45,8 @@ class Stream(Protocol):
         """Yield batches of all events of the user's runs numbered above `after`.
 
         When `after` is None or no longer kept, each run that is not ended is told from its start, after a
-        `restart` event, so that a reader can drop what it had. Yields an empty list in silence; never ends
-        by itself.
+        `restart` event, so that a reader can drop what it had; that first batch comes at once, empty or not.
+        Yields an empty list in silence; never ends by itself.
         """
 
     async def knows(self, user_id: str, run_id: str) -> bool:

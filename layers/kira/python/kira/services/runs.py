@@ -77,16 +77,19 @@ class Runs:
     async def _until_idle(self, visit: Visit, active: set[str], after: int | None) -> AsyncIterator[list[Said]]:
         if not active and after is None:
             return
+        unheard = set(active)  # one that ended between the table and the stream never says so
         async for batch in self.stream.follow_user(visit.user_id, after):
+            unheard.difference_update(said.source.run_id for said in batch)
             for said in batch:
                 if said.event.kind in ("done", "failed", "cancelled"):
                     active.discard(said.source.run_id)
                 else:
                     active.add(said.source.run_id)
             yield batch
-            if not batch or not active:
+            if not batch or not active or unheard:
                 # Silence, or perhaps the end: runs of another process say nothing here, so the table is asked.
                 active = {str(row["id"]) for row in await visit.rows.query("runs.active")}
+                unheard.clear()
                 if not active:
                     return
 

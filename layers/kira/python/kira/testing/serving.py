@@ -98,7 +98,15 @@ class Served:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that leaves signals to the tests."""
+    """Uvicorn that leaves signals to the tests and stops when told, not at its next look."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait until told to stop."""
+        await self.told.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -169,5 +177,5 @@ async def _serving(door: Door, listening: socket.socket) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.told.set()
         await serving

@@ -120,8 +120,7 @@ class ProcessStream:
         if after is None or not first - 1 <= after <= user.number:
             told = list(_from_the_start(user))
             after = user.number
-            if told:
-                yield told
+            yield told  # even when empty: from here on nothing is missed
         while True:
             batch = _above(user.said, after)
             if batch:

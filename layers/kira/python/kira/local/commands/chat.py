@@ -237,7 +237,7 @@ def _tell(said: Event, shown: Screen) -> None:
     elif said.kind == "queued":
         shown.state(_place(data))
     elif said.kind == "reason":
-        shown.state(data["text"])
+        shown.reason(data["text"])
     elif said.kind == "started":
         shown.state("Writing.")
     elif said.kind == "thinking":
