@@ -61,7 +61,8 @@ class Caller:
         """Send `body` as JSON (bytes as they are); underscores in the names of `headers` stand for dashes."""
         data = None if body is None else io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         url = URL(str(self.session._base_url).rstrip("/") + path, encoded=True)
-        async with self.session.request(method, url, data=data, headers=self._headers(data, headers)) as response:
+        asked = self.session.request(method, url, data=data, headers=self._headers(data, headers))
+        async with asyncio.timeout(PATIENCE_S), asked as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **headers: str) -> Answer:

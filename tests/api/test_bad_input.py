@@ -11,6 +11,7 @@ import pytest
 from tests.api.caller import Answer
 from tests.api.conftest import Home
 
+from kira.domain.errors import KiraError
 from kira.domain.ids import new_id
 from kira.domain.limits import (
     IDEMPOTENCY_KEY_CHARACTERS_MAX,
@@ -305,4 +306,5 @@ async def test_a_defect_is_told_without_a_word_of_the_inside(home: Home) -> None
     home.served.app.add_api_route("/api/broken", broken)
     answer = await home.alice.get("/api/broken")
     assert checked(answer) == (500, "INTERNAL")
+    assert answer.json["error"]["message"] == KiraError().message
     assert (await home.alice.get("/api/auth/me")).status == 200

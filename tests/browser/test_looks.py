@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.browser.looks import look
 from tests.browser.rig import PASSWORD, Home, Models, home_up
 from tests.browser.watch import Watch
 
+PICTURE = Path(__file__).parents[2] / "docs" / "screenshot.png"
+PICTURE_BYTES_MAX = 200_000
 BROKEN = '{"error": {"code": "INTERNAL", "message": "Something in Kira broke. Its log says more."}}'
 
 
@@ -66,6 +69,9 @@ def test_chat_full(device: Device, full: Home) -> None:
     expect(page.locator(".hljs-keyword").first).to_be_visible()
     page.mouse.move(700, 300)
     look(page, "chat-full")
+    if os.environ.get("KIRA_SHOTS") == "docs":
+        page.screenshot(path=PICTURE)
+        assert PICTURE.stat().st_size <= PICTURE_BYTES_MAX
     Chat(page).answers.first.get_by_role("button", name="More").click()
     expect(page.get_by_role("menu")).to_be_visible()
     look(page, "chat-menu", looks=("light", "dark"))

@@ -113,3 +113,30 @@ async def test_a_refused_try_takes_nothing(database: Database) -> None:
             await database.of(USER).run([Call("guard.limit", params, must=True)])
     rows = await database.of(USER).query("guard.arrival", {"name": "api"})
     assert rows[0]["arrival"] == 1 + limit.interval
+
+
+@pytest.mark.parametrize("statement", ["messages.remove", "conversations.remove"])
+async def test_a_conversation_of_any_depth_can_be_deleted(database: Database, statement: str) -> None:
+    depth = 3_000
+    rows = database.of(USER)
+    await rows.run([add("c")])
+    for first in range(0, depth, 100):
+        await rows.run([_message(number) for number in range(first, first + 100)])
+    assert len(await rows.query("messages.page", {"conversation_id": "c", "before": "z", "items": depth})) == depth
+    whole = {"messages.remove": {"message_id": "m00000"}, "conversations.remove": {"conversation_id": "c"}}
+    await rows.execute(statement, whole[statement])
+    assert await rows.query("messages.page", {"conversation_id": "c", "before": "z", "items": depth}) == []
+
+
+def _message(number: int) -> Call:
+    params = {
+        "message_id": f"m{number:05d}",
+        "conversation_id": "c",
+        "parent_id": f"m{number - 1:05d}",
+        "content": "x",
+        "search_text": "x",
+        "run_id": None,
+        "idempotency_key": None,
+        "now": number,
+    }
+    return Call("messages.ask_below" if number else "messages.ask_first", params, must=True)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kira.domain.errors import GaveUp, KiraError, ModelNotFound
-from kira.domain.limits import PLACES_SECONDS
+from kira.domain.errors import GaveUp, ModelNotFound
 from kira.domain.runs import State
 from kira.ports.engine import Engine, Fleet
 from kira.ports.queue import Lost, Place, Queue
 from kira.ports.stream import Source, Stream
 from kira.services.waiting import Line
-
-log = logging.getLogger("kira.worker")
 
 DEMO = "demo"  # this model and its server are always there
 LOOK_SECONDS = 1.0
@@ -42,15 +38,12 @@ class Herald:
         self._looked = now
         return True
 
-    async def run(self) -> None:
-        """Tell places until cancelled."""
-        while True:
-            await asyncio.sleep(PLACES_SECONDS)
-            if self.line.waiting or self._told:
-                try:
-                    await self.tell()
-                except KiraError as error:
-                    log.warning("%s", error.message)
+    async def look(self) -> None:
+        """Tell what changed, if somebody waits or waited a moment ago."""
+        # Before the first look at the servers nobody has any model, and all that wait would seem hopeless.
+        await self.engine.looked()
+        if self.line.waiting or self._told:
+            await self.tell()
 
     async def tell(self) -> None:
         """Look at the line once and tell what changed."""

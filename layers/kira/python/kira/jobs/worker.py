@@ -8,13 +8,19 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kira.domain.errors import KiraError
-from kira.domain.limits import CANCEL_POLL_SECONDS, DRAIN_SECONDS, LEASE_RENEWAL_SECONDS, RECOVERY_SECONDS
+from kira.domain.limits import (
+    CANCEL_POLL_SECONDS,
+    DRAIN_SECONDS,
+    LEASE_RENEWAL_SECONDS,
+    PLACES_SECONDS,
+    RECOVERY_SECONDS,
+)
 from kira.domain.runs import Claim, State
+from kira.jobs.chores import every
 from kira.jobs.line import Herald
 from kira.jobs.reply import Reply
 from kira.jobs.telling import Telling
@@ -48,11 +54,11 @@ class Worker:
         with contextlib.suppress(KiraError):  # the herald counts again soon
             self.herald.line.waiting = max(self.herald.line.waiting, len(await self.queue.places()))
         chores = [
-            asyncio.create_task(self._every(CANCEL_POLL_SECONDS, self._stop_cancelled)),
-            asyncio.create_task(self._every(LEASE_RENEWAL_SECONDS, self._renew)),
-            asyncio.create_task(self._every(RECOVERY_SECONDS, self._recover)),
+            asyncio.create_task(every(CANCEL_POLL_SECONDS, self._stop_cancelled)),
+            asyncio.create_task(every(LEASE_RENEWAL_SECONDS, self._renew)),
+            asyncio.create_task(every(RECOVERY_SECONDS, self._recover)),
             asyncio.create_task(self._watch_engine()),
-            asyncio.create_task(self.herald.run()),
+            asyncio.create_task(every(PLACES_SECONDS, self.herald.look)),
         ]
         try:
             while not self._stopping:
@@ -151,14 +157,6 @@ class Worker:
         while True:
             await self.engine.changed()
             self.queue.send()
-
-    async def _every(self, seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await chore()
-            except KiraError as error:
-                log.warning("%s", error.message)
-            await asyncio.sleep(seconds)
 
 
 def name_of(pid: int) -> str:

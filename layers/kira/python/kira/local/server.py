@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from kira.domain.accounts import AccountsMode
 from kira.domain.errors import Forbidden, KiraError, WrongSetting
 from kira.domain.limits import CONNECTIONS_WAITING_MAX
+from kira.jobs.chores import every
 from kira.jobs.line import Herald
-from kira.jobs.sweeping import sweep
 from kira.jobs.telling import Telling
 from kira.jobs.worker import Worker
 from kira.local import lock
@@ -34,6 +34,8 @@ log = logging.getLogger("kira")
 
 DASHBOARD = Path(__file__).parent / "dashboard"
 STREAMS_CLOSE_SECONDS = 1
+SWEEP_SECONDS = 3_600
+FIRST_SWEEP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ async def _until_told_to_stop(
 ) -> None:
     """Work until a signal comes, then drain; readers see the end of what is finished meanwhile."""
     stop = _on_signals()
-    sweeping = asyncio.create_task(sweep(kira.sessions))
+    sweeping = asyncio.create_task(every(SWEEP_SECONDS, kira.sessions.sweep, first_s=FIRST_SWEEP_SECONDS))
     # The engine's libraries are loaded after the first answer: nobody waits for them before that.
     worker = worker_of(kira, settings) if with_worker else None
     working = asyncio.create_task(worker.run() if worker else kira.world.engine.start())

@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a file holds: `damage` is None when it is whole, `step` is the newest step of its schema."""
+    """What a file holds: `damage` is None when it is whole; only then are there `counts` and the newest `step`."""
 
     damage: str | None
     step: int | None
@@ -56,6 +56,8 @@ def check(path: Path) -> Check:
     """Look a file over: whole, of which step, how many rows. Raises sqlite3.Error when it is no database."""
     with closing(sqlite3.connect(_address(path, "ro"), uri=True)) as connection:
         found = damage(connection)
+        if found is not None:
+            return Check(found, None, {})  # a damaged file is not to be counted: reading it may fail anywhere
         tables = counts(connection)
         step = None
         if "schema_steps" in tables:

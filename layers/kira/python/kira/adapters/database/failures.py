@@ -35,4 +35,5 @@ def told_of(error: Exception) -> KiraError | None:
         return Unavailable("The database file is damaged. Run `kira doctor`, then `kira restore`.", retry_after_s=60)
     if code == sqlite3.SQLITE_CONSTRAINT:
         return Conflict()
-    return UnprovenStatement() if code == sqlite3.SQLITE_AUTH else None
+    # A refused function has the code of any error; its text begins as that of a refused table.
+    return UnprovenStatement() if code == sqlite3.SQLITE_AUTH or str(error).startswith("not authorized") else None

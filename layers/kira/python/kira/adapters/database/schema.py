@@ -152,16 +152,16 @@ def _apply(connection: sqlite3.Connection, step: Step) -> None:
 
 
 def _split(sql: str) -> list[str]:
-    """Return the statements of a step; a trigger's inner semicolons do not end it."""
+    """Return the statements of a step; a semicolon inside a trigger, a text or a comment does not end one."""
     found, part = [], ""
-    for line in sql.splitlines(keepends=True):
-        part += line
+    for piece in sql.split(";"):
+        part += piece + ";"
         if sqlite3.complete_statement(part):
-            if re.sub(r"--[^\n]*", "", part).strip():
-                found.append(part)
+            found.append(part)
             part = ""
-    if re.sub(r"--[^\n]*", "", part).strip():
-        found.append(part)  # a last statement without its semicolon is not to be lost
+    rest = part.removesuffix(";")
+    if re.sub(r"--[^\n]*", "", rest).strip():
+        found.append(rest)  # a last statement without its semicolon is not to be lost
     return found
 
 

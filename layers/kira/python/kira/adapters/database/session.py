@@ -16,7 +16,7 @@ from kira.ports.database import NoRow, Result, Row
 Step = tuple[Statement, Mapping[str, Any], bool]
 """A statement, its parameters, and whether it must give a row."""
 
-BUSY_MILLISECONDS = 5_000
+BUSY_SECONDS = 5.0
 STATEMENTS_KEPT = 512
 CACHE_KIB = 4_096
 JOURNAL_BYTES = 16_777_216
@@ -104,11 +104,13 @@ class Session:
         return int(self._connection.execute("SELECT changes()").fetchone()[0])
 
 
-def connect(path: Path, *, reads_only: bool, pages_max: int | None = None) -> sqlite3.Connection:
-    """Open the file at `path` as a lane needs it. Raises sqlite3.Error."""
+def connect(
+    path: Path, *, reads_only: bool, pages_max: int | None = None, busy_s: float = BUSY_SECONDS
+) -> sqlite3.Connection:
+    """Open the file at `path` as a lane needs it; wait at most `busy_s` seconds for others. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT)
     settings = [
-        f"busy_timeout = {BUSY_MILLISECONDS}",
+        f"busy_timeout = {round(busy_s * 1000)}",
         "synchronous = NORMAL",
         "foreign_keys = ON",
         f"cache_size = -{CACHE_KIB}",
@@ -130,7 +132,7 @@ def use_journal(connection: sqlite3.Connection) -> None:
 
     SQLite does not wait for other connections here, so two processes that start at once would fail without this.
     """
-    end = time.monotonic() + BUSY_MILLISECONDS / 1000
+    end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL").close()

@@ -17,7 +17,7 @@ from kira.adapters.database.failures import kira_error
 from kira.adapters.database.holds import Hold
 from kira.adapters.database.lanes import Item, Lane
 from kira.adapters.database.mail import Mail, Work
-from kira.adapters.database.session import Session, Step, connect
+from kira.adapters.database.session import BUSY_SECONDS, Session, Step, connect
 from kira.adapters.database.ways import SqliteStatements
 from kira.domain.errors import Unavailable
 from kira.domain.limits import DATABASE_WAITING_MAX, TRANSACTION_SECONDS_MAX
@@ -29,13 +29,15 @@ from kira.ports.database import Result, Statements
 class SqliteConfig:
     """Where the file lies and how many lanes read it.
 
-    `max_pages` bounds the file (for tests of a full disk); `hold_s` is how long a transaction may take, in seconds.
+    `max_pages` bounds the file (for tests of a full disk). In seconds: `hold_s` is how long a transaction may take,
+    `busy_s` how long to wait for another process.
     """
 
     path: Path
     readers: int = 2
     max_pages: int | None = None
     hold_s: float = TRANSACTION_SECONDS_MAX
+    busy_s: float = BUSY_SECONDS
 
 
 def create_database(config: SqliteConfig, catalogue: Catalogue | None = None) -> SqliteDatabase:
@@ -105,14 +107,18 @@ class SqliteDatabase:
         if self._is_closed:
             return
         self._is_closed = True
-        self._writing.put(None)
-        for _ in self._lanes[1:]:
+        # The writing lane closes last and alone, so that SQLite puts the journal into the file and removes it.
+        writer, *readers = self._lanes
+        for _ in readers:
             self._reading.put(None)
-        for lane in self._lanes:
+        for lane in readers:
             await asyncio.to_thread(lane.join)
+        self._writing.put(None)
+        await asyncio.to_thread(writer.join)
 
     def _lane(self, number: int, reached: Mapping[str, Reach], waiting: queue.SimpleQueue[Item]) -> Lane:
-        connection = connect(self._config.path, reads_only=number > 0, pages_max=self._config.max_pages)
+        config = self._config
+        connection = connect(config.path, reads_only=number > 0, pages_max=config.max_pages, busy_s=config.busy_s)
         name = f"kira-read-{number}" if number else "kira-write"
         return Lane(name, Session(connection, reached), waiting, writes=not number)
 

@@ -79,8 +79,13 @@ SELECT 'system', s.system_prompt, 0, NULL FROM settings s WHERE s.user_id = :use
 ORDER BY depth;
 
 -- remove --
--- Delete a message and, by its keys, everything below it.
-DELETE FROM messages WHERE user_id = :user_id AND id = :message_id;
+-- Delete a message and everything below it.
+WITH RECURSIVE below AS (
+  SELECT m.id FROM messages m WHERE m.user_id = :user_id AND m.id = :message_id
+  UNION ALL
+  SELECT c.id FROM below b JOIN messages c ON c.user_id = :user_id AND c.parent_id = b.id
+)
+DELETE FROM messages WHERE user_id = :user_id AND id IN (SELECT d.id FROM below d);
 
 -- unshow --
 -- When the shown branch ended below a removed message, it ends at the message above it.

@@ -75,7 +75,8 @@ CREATE TABLE messages (
   created_at BIGINT NOT NULL,
   PRIMARY KEY (user_id, id),
   FOREIGN KEY (user_id, conversation_id) REFERENCES conversations (user_id, id) ON DELETE CASCADE,
-  FOREIGN KEY (user_id, parent_id) REFERENCES messages (user_id, id) ON DELETE CASCADE
+  -- Checked at the end of a transaction and not cascading: a cascade goes one level deep for every message below.
+  FOREIGN KEY (user_id, parent_id) REFERENCES messages (user_id, id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE INDEX messages_by_conversation ON messages (user_id, conversation_id, id);
 CREATE INDEX messages_by_parent ON messages (user_id, parent_id);
