@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,23 @@ OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operation
 @contextmanager
 def served(database_file: Path, label: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Serve in a thread, because the generated requests block; yields address, token and ids that exist."""
-    ready: dict[str, Any] = {}
-    told, stop = threading.Event(), threading.Event()
+    ready: Future[tuple[str, str, dict[str, str]]] = Future()
+    stop = threading.Event()
 
     async def run() -> None:
         async with serve(database_file) as kira, aiohttp.ClientSession(kira.address) as session:
             caller = await Caller(session).sign_up("alice")
-            ready.update(address=kira.address, token=caller.token, ids=await _ids(caller))
-            told.set()
+            ready.set_result((kira.address, str(caller.token), await _ids(caller)))
             await asyncio.to_thread(stop.wait)
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),), name=label)
-    thread.start()
-    try:
-        assert told.wait(20)
-        yield ready["address"], ready["token"], ready["ids"]
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1, label) as threads:
+        running = threads.submit(asyncio.run, run())
+        running.add_done_callback(lambda done: ready.done() or ready.set_exception(done.exception() or EOFError()))
+        try:
+            yield ready.result()
+        finally:
+            stop.set()
+        running.result()
 
 
 async def _ids(caller: Caller) -> dict[str, str]:
