@@ -63,9 +63,13 @@ def served(database_file: Path, label: str) -> Iterator[tuple[str, str, dict[str
             ready.set_result((kira.address, str(caller.token), await _ids(caller)))
             await asyncio.to_thread(stop.wait)
 
+    def tell_failure(ended: Future[None]) -> None:
+        if not ready.done():
+            ready.set_exception(ended.exception() or EOFError())
+
     with ThreadPoolExecutor(1, label) as threads:
         running = threads.submit(asyncio.run, run())
-        running.add_done_callback(lambda done: ready.done() or ready.set_exception(done.exception() or EOFError()))
+        running.add_done_callback(tell_failure)
         try:
             yield ready.result()
         finally:

@@ -37,7 +37,7 @@ class Streams:
 def test_ten_tabs_show_the_whole_answer_over_one_stream(device: Device, kira: Home, models: Models) -> None:
     page = signed_in(device(), kira)
     streams = Streams(page.context)
-    models.behave(tokens=240, rate=30)
+    models.behave(tokens=1200, rate=30)
     first = Chat(page)
     first.ask(WORDS)
     tabs = [first]
@@ -49,7 +49,7 @@ def test_ten_tabs_show_the_whole_answer_over_one_stream(device: Device, kira: Ho
     assert busy == TABS, "the answer ended before all tabs were open"
     models.behave(rate=400)
     for tab in tabs:
-        expect(tab.answers.last.locator(".prose")).to_have_text(" ".join([WORDS] * 60), timeout=30_000)
+        expect(tab.answers.last.locator(".prose")).to_have_text(" ".join([WORDS] * 300), timeout=30_000)
         tab.finish()
     assert streams.most == 1
 

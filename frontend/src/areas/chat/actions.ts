@@ -3,6 +3,7 @@ import { call } from '$/api/client';
 import type { Message } from '$/api/types';
 import { follow, tellChanged } from '$/live';
 import { chat } from '$/words/chat';
+import { runs } from '$/runs.svelte';
 import { list } from './list.svelte';
 import { openThread, type Thread } from './thread.svelte';
 
@@ -28,7 +29,7 @@ export async function abandon(thread: Thread): Promise<void> {
 
 /** Sends a question; asked again with the same `key` it stays one message and one run. */
 export async function send(thread: Thread, question: Question, key: string): Promise<Message> {
-  const parent = question.parentId === undefined ? thread.leafId : question.parentId;
+  const parent = question.parentId === undefined ? thread.end : question.parentId;
   const { message, run } = await call('POST /api/conversations/{id}/messages', {
     path: { id: thread.id },
     body: { content: question.content, parent_id: parent, ...(question.model && { model: question.model }) },
@@ -36,7 +37,8 @@ export async function send(thread: Thread, question: Question, key: string): Pro
   });
   follow(run);
   thread.put(message, true);
-  const state = { updated_at: message.created_at, run_id: run.id, leaf_id: message.id };
+  thread.ask(message.id, run.id);
+  const state = { updated_at: message.created_at, run_id: underWay(run.id), leaf_id: message.id };
   if (list.byId(thread.id)) list.change(thread.id, state, true);
   else list.add({ ...state, id: thread.id, title: chat.firstWords(message.content), created_at: message.created_at });
   tellChanged(thread.id);
@@ -49,10 +51,13 @@ export async function answerAgain(thread: Thread, messageId: string, model: stri
   const asked = thread.tree.get(messageId);
   const question = asked?.role === 'user' ? asked.id : (asked?.parent_id ?? run.message_id);
   follow({ ...run, message_id: run.message_id ?? question });
-  thread.leafId = question;
-  list.change(thread.id, { run_id: run.id }, true);
+  thread.ask(question, run.id);
+  list.change(thread.id, { run_id: underWay(run.id) }, true);
   tellChanged(thread.id);
 }
+
+/** `runId`, unless that run has ended already: events may be quicker than the reply to a request. */
+const underWay = (runId: string): string | null => (runs.get(runId)?.isActive === false ? null : runId);
 
 /** Stops the run that answers the shown end; what it wrote is kept. */
 export async function stop(thread: Thread): Promise<void> {

@@ -2,7 +2,7 @@
 import { ApiError, call } from '$/api/client';
 import type { Message, Run } from '$/api/types';
 import { follow, tellChanged } from '$/live';
-import { replyTo, track, type RunView } from '$/runs.svelte';
+import { replyTo, runs, track, type RunView } from '$/runs.svelte';
 import { list } from './list.svelte';
 import { needProse } from './prose.svelte';
 import { rowsOf, subtree, tipBelow, type Row } from './tree';
@@ -95,6 +95,17 @@ export class Thread {
     if (shown) this.leafId = message.id;
   }
 
+  /** What a new question follows: the shown end, or the answer to it that is written but not loaded yet. */
+  get end(): string | null {
+    return (this.run?.state === 'done' && this.run.answerId) || this.leafId;
+  }
+
+  /** Shows `question` and what becomes of `runId`: its answer may have been quicker than the reply to the request. */
+  ask(question: string | null, runId: string): void {
+    const run = runs.get(runId);
+    this.leafId = (run && this.#answerOf(run)) ?? question;
+  }
+
   /** Shows the branch through `messageId`, here and wherever this conversation is opened next. */
   async show(messageId: string): Promise<void> {
     const tip = tipBelow(this.tree, messageId) ?? messageId;
@@ -125,7 +136,7 @@ export class Thread {
     }
     await this.load();
     const answer = this.#answerOf(run);
-    if (shown && answer) this.leafId = answer;
+    if (shown && answer && this.leafId === question) this.leafId = answer; // Meanwhile something else may have been asked.
   }
 
   /** The message that `run` became. */

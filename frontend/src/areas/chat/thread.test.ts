@@ -89,3 +89,27 @@ test('deleting a message takes what is below it, and shows what is left', async 
   await thread.remove(A);
   expect(shown(thread)).toEqual([Q, id(4)]);
 });
+
+test('an answer that is quicker than the reply to the question is shown', async () => {
+  const thread = await opened(null, []);
+  const view = new RunView(run(id(9), { state: 'done', error: null, answer_id: A }));
+  runs.set(view.id, view);
+  thread.put(message(A, Q, { run_id: id(9) }), false);
+  thread.put(message(Q, null), true);
+  thread.ask(Q, id(9));
+  expect(shown(thread)).toEqual([Q, A]);
+});
+
+test('a question sent while the answer before it is being loaded follows that answer, and stays shown', async () => {
+  const thread = await opened(Q, [message(Q, null)]);
+  const view = new RunView(run(id(9), { state: 'done', error: null, answer_id: A }));
+  view.isWhole = false;
+  runs.set(view.id, view);
+  answerWith({ 'GET /api/conversations/{id}/messages': () => page([message(Q, null), message(A, Q, { run_id: id(9) })]) });
+  const settled = thread.settle(view);
+  expect(thread.end).toBe(A);
+  const next = id(4);
+  thread.put(message(next, A, { role: 'user' }), true);
+  await settled;
+  expect(shown(thread)).toEqual([Q, A, next]);
+});

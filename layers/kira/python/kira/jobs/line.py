@@ -51,8 +51,9 @@ class Herald:
         wanted = await self.queue.wanted()
         self.engine.wanted(wanted)
         await self._end_hopeless(fleet, wanted)
+        joins = self.line.joins
         places = await self.queue.places()
-        self.line.waiting = len(places)
+        self.line.counted(len(places), joins)
         self.line.slots = max(1, fleet.slots)
         why = _why(fleet)
         told: dict[str, tuple[int, float, str | None]] = {}

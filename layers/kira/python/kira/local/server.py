@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 def listen(settings: LocalSettings) -> socket.socket:
     """Bind the port first, so that a busy one is told at once; raises WrongSetting."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))

@@ -18,6 +18,7 @@ class Line:
     slots: int = 1
     free: int = 0
     service_s: float = FIRST_GUESS_SECONDS
+    joins: int = 0
     _measured: bool = field(default=False)
 
     def took(self, seconds: float) -> None:
@@ -34,7 +35,12 @@ class Line:
     def joined(self) -> int:
         """Count one more waiting run and return its likely position."""
         self.waiting += 1
+        self.joins += 1
         return self.waiting
+
+    def counted(self, waiting: int, joins: int) -> None:
+        """Learn that `waiting` runs were seen by a look that began after so many `joins`; later ones come on top."""
+        self.waiting = waiting + self.joins - joins
 
     @property
     def is_full(self) -> bool:
