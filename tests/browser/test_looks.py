@@ -63,8 +63,9 @@ def test_chat_empty(page: Page) -> None:
 
 
 def test_chat_full(device: Device, full: Home) -> None:
-    page = signed_in(device(), full)
+    page = device()
     asked_plainly(page)
+    signed_in(page, full)
     opened(page, TITLES[0])
     expect(page.locator(".hljs-keyword").first).to_be_visible()
     page.mouse.move(700, 300)
@@ -156,7 +157,7 @@ def test_chat_loading_and_offline(device: Device, full: Home, watch: Watch) -> N
     never(page, "**/api/conversations?*")
     never(page, "**/messages?*")
     page.reload()
-    expect(page.get_by_label("Loading the conversation")).to_be_visible()
+    expect(page.get_by_label("Loading the conversation").locator("span").first).to_be_visible()
     look(page, "chat-loading")
     place = page.url
     unroute(page)
@@ -216,7 +217,7 @@ def test_widgets_in_trouble(device: Device, full: Home, watch: Watch) -> None:
     page = signed_in(device(), full)
     never(page, "**/api/widgets")
     page.goto(full.at("/widgets"))
-    expect(page.get_by_role("main").get_by_label("Loading").first).to_be_attached()
+    expect(page.get_by_role("main").get_by_label("Loading").first.locator("span").first).to_be_visible()
     look(page, "widgets-loading")
     unroute(page)
     broken(page, "**/api/widgets")
@@ -257,7 +258,8 @@ def test_settings(device: Device, full: Home, watch: Watch) -> None:
     never(page, "**/api/settings")
     never(page, "**/api/models")
     page.reload()
-    expect(page.get_by_role("region", name="System prompt").get_by_label("Loading")).to_be_attached()
+    prompt = page.get_by_role("region", name="System prompt")
+    expect(prompt.get_by_label("Loading").locator("span").first).to_be_visible()
     look(page, "settings-loading", looks=("light",))
     page.unroute_all(behavior="ignoreErrors")
     broken(page, "**/api/settings")

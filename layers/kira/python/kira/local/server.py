@@ -103,7 +103,7 @@ async def serve(settings: LocalSettings, told: Callable[[Ready, Kira], None], *,
     Raises WrongSetting when a setting cannot work.
     """
     with contextlib.closing(listen(settings)) as bound, lock.share(settings.data) as share:
-        world = Local(settings)
+        world = Local(settings, works=with_worker)
         try:
             kira = kira_of(settings, world, alone=await is_alone(world, settings))
             token = await _local_token(kira)

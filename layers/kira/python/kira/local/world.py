@@ -21,11 +21,11 @@ from kira.services.findings import Findings
 class Local:
     """The world of one computer; what is loaded is decided here, on first use."""
 
-    def __init__(self, settings: LocalSettings) -> None:
-        """Use `settings`."""
+    def __init__(self, settings: LocalSettings, *, works: bool = True) -> None:
+        """Use `settings`; when another process `works` on the runs, the stream looks to the table every second."""
         self.settings = settings
         self.clock: Clock = SystemClock()
-        self.stream: Stream = ProcessStream()
+        self.stream: Stream = ProcessStream() if works else ProcessStream(silence_s=1.0)
 
     @cached_property
     def database(self) -> Database:

@@ -60,14 +60,14 @@ class Runs:
         """
         if await self.stream.knows(visit.user_id, run_id):
             await visit.check()
-            return self.stream.follow(visit.user_id, run_id, after)
+            return self._follow(visit, run_id, after)
         found = await visit.query("runs.one", {"run_id": run_id})
         if not found:
             raise NotFound
         run, attempt = rows.run(found[0]), int(found[0]["attempt"])
         if run.state in ENDED:
             return _told(await self._told(visit, run, max(attempt, 1), after))
-        return self._follow_elsewhere(visit, run_id, after)
+        return self._follow(visit, run_id, after)
 
     async def follow_user(self, visit: Visit, after: int | None) -> AsyncIterator[list[Said]]:
         """Return what all active runs of the user say; ends when none is left."""
@@ -93,18 +93,21 @@ class Runs:
                 if not active:
                     return
 
-    async def _follow_elsewhere(self, visit: Visit, run_id: str, after: int) -> AsyncIterator[list[Event]]:
-        """Follow a run that this process has not heard of yet: it may begin here, or end elsewhere."""
+    async def _follow(self, visit: Visit, run_id: str, after: int) -> AsyncIterator[list[Event]]:
+        """Follow a run; in silence the table is asked, because a worker in another process may have ended it."""
+        last = after
         async for batch in self.stream.follow(visit.user_id, run_id, after):
             yield batch
-            if not batch and not await self.stream.knows(visit.user_id, run_id):
-                found = await visit.rows.query("runs.one", {"run_id": run_id})
-                run = rows.run(found[0]) if found else None
-                if run is None:
-                    return
-                if run.state in ENDED:
-                    yield await self._told(visit, run, int(found[0]["attempt"]), after)
-                    return
+            if batch:
+                last = batch[-1].number
+                continue
+            found = await visit.rows.query("runs.one", {"run_id": run_id})
+            run = rows.run(found[0]) if found else None
+            if run is None:
+                return
+            if run.state in ENDED:
+                yield await self._told(visit, run, max(1, int(found[0]["attempt"])), last)
+                return
 
     async def _told(self, visit: Visit, run: Run, attempt: int, after: int) -> list[Event]:
         said: list[tuple[str, dict[str, object]]] = [("restart", {})] if after else []

@@ -13,7 +13,6 @@ from kira.domain.events import LAST, Event, first_number
 from kira.domain.limits import STREAM_KEPT_SECONDS, STREAM_PING_SECONDS
 from kira.ports.stream import Said, Source
 
-SILENCE_SECONDS = float(STREAM_PING_SECONDS)
 UNKNOWN_SECONDS = 1.0
 """How often the reader of a run that nobody here works on is woken, to look at the table."""
 USER_EVENTS_KEPT = 4_000
@@ -62,8 +61,9 @@ class _User:
 class ProcessStream:
     """Keeps the Stream promise for readers in the same process."""
 
-    def __init__(self) -> None:
-        """Start empty; nothing survives the process, the runs table does."""
+    def __init__(self, silence_s: float = STREAM_PING_SECONDS) -> None:
+        """Start empty; nothing survives the process, the runs table does. Readers hear of silence after `silence_s`."""
+        self._silence_s = silence_s
         self._runs: dict[tuple[str, str], _Run] = {}
         self._users: dict[str, _User] = {}
         self._ended: deque[tuple[float, tuple[str, str]]] = deque()
@@ -109,7 +109,7 @@ class ProcessStream:
             if run.ended and read == len(run.events):
                 return
             if read == len(run.events):
-                await run.bell.wait(SILENCE_SECONDS)
+                await run.bell.wait(self._silence_s)
                 if read == len(run.events) and not run.ended:
                     yield []
 
@@ -127,7 +127,7 @@ class ProcessStream:
                 after = batch[-1].number
                 yield batch
             else:
-                await user.bell.wait(SILENCE_SECONDS)
+                await user.bell.wait(self._silence_s)
                 if user.number == after:
                     yield []
 
