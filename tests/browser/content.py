@@ -65,7 +65,7 @@ def fill(api: Api) -> None:
 
 
 def asked_plainly(page: Page) -> None:
-    """Show real questions where the test server was told what to answer, and a real name of its model."""
+    """Show real questions where the test server was told what to answer."""
     questions = {f"say:{answer}".strip(): question for question, answer in _ASKED.values()}
 
     def put(route: Route) -> None:
@@ -75,15 +75,7 @@ def asked_plainly(page: Page) -> None:
             message["content"] = questions.get(message["content"].strip(), message["content"])
         route.fulfill(response=response, json=found)
 
-    def name(route: Route) -> None:
-        response = route.fetch()
-        found = response.json()
-        for model in found["items"]:
-            model["label"] = "llama3.2" if model["label"] == "test" else model["label"]
-        route.fulfill(response=response, json=found)
-
     page.route("**/messages?*", put)
-    page.route("**/api/models", name)
 
 
 def hold(api: Api, title: str, answer: str) -> None:
