@@ -125,6 +125,7 @@ export class RunView {
   }
 
   #queue(data: Record<string, unknown>): void {
+    if (this.state === 'running') this.reason = this.tool = null; // It went back to the line: what it did is over.
     this.state = 'queued';
     this.position = (data.position as number | null) ?? null;
     this.waitS = (data.wait_s as number | null) ?? null;

@@ -26,6 +26,19 @@ test('a run that begins again drops what it wrote', () => {
   expect(view.text).toBe('whole');
 });
 
+test('a run that goes back to the line waits again, and says why', () => {
+  const view = new RunView(run('b2'));
+  tell(view, 'started', { model: 'm' });
+  tell(view, 'reason', { text: 'loading m' });
+  tell(view, 'queued', { position: 1, wait_s: 0 });
+  expect(view).toMatchObject({ state: 'queued', position: 1, reason: null });
+  tell(view, 'reason', { text: 'Ollama does not answer.' });
+  expect(view).toMatchObject({ reason: 'Ollama does not answer.', note: null });
+  tell(view, 'restart');
+  tell(view, 'started', { model: 'm' });
+  expect(view).toMatchObject({ state: 'running', position: null, reason: null });
+});
+
 test('what is told again after the end changes nothing', () => {
   const view = new RunView(run('c'));
   tell(view, 'delta', { text: 'x' });

@@ -63,16 +63,25 @@ export async function askOtherTabs(): Promise<SharedAccess | null> {
 }
 
 const REFRESHING = 'kira.refreshing';
+const ARRIVED = 'kira_refreshed=';
 const REFRESH_TAKES_MS = 800;
+/** While a database wakes up, a refresh may take that long. */
+const REFRESH_TAKES_MS_MAX = 20_000;
+const LOOK_MS = 50;
+
+/** What changes with every refresh token that arrives; empty before the first. */
+const arrived = (): string => document.cookie.split('; ').find((one) => one.startsWith(ARRIVED)) ?? '';
 
 /** Notes in this browser that a refresh begins, or that it ended. */
 export function markRefresh(begins: boolean): void {
-  remember(REFRESHING, begins ? String(Date.now()) : null);
+  remember(REFRESHING, begins ? `${Date.now()} ${arrived()}` : null);
 }
 
 /** Waits for a refresh whose page was left: it goes on, and its cookie must be there before the next one starts. */
 export async function afterAbandonedRefresh(): Promise<void> {
-  const rest = Number(recall(REFRESHING) ?? 0) + REFRESH_TAKES_MS - Date.now();
-  if (rest > 0 && rest <= REFRESH_TAKES_MS) await new Promise((resolve) => setTimeout(resolve, rest));
+  const [began, before = ''] = (recall(REFRESHING) ?? '0').split(' ');
+  const takes = before ? REFRESH_TAKES_MS_MAX : REFRESH_TAKES_MS;
+  const rest = (): number => Number(began) + takes - Date.now();
+  while (rest() > 0 && rest() <= takes && arrived() === before) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   markRefresh(true);
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from tests import homes
 from yarl import URL
 
 from kira.testing.visiting import PASSWORD
@@ -143,6 +144,11 @@ class Caller:
         assert answer.status == status, answer.body
         refresh_token = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
         return Caller(self.session, answer.json["access_token"], refresh_token, answer.json["user"])
+
+
+def crowd() -> int:
+    """Return how many ask at once; on AWS each of them is answered by a process of its own, which has to start."""
+    return 8 if homes.is_aws() else 20
 
 
 def text_of(frames: list[Frame]) -> str:

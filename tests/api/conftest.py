@@ -10,7 +10,9 @@ from typing import Protocol
 
 import aiohttp
 import pytest
+from tests import homes
 from tests.api.caller import Caller
+from tests.rehearsal import home as aws
 
 from kira.testing.serving import Plan, Served, serve
 
@@ -48,7 +50,7 @@ def home_of(tmp_path: Path) -> Homes:
     async def opened(plan: Plan | None = None, *, again: bool = False) -> AsyncIterator[Home]:
         connector = aiohttp.TCPConnector(limit=0)
         async with (
-            serve(tmp_path / "kira.sqlite", plan) as served,
+            served_at(tmp_path, plan, again=again) as served,
             aiohttp.ClientSession(
                 served.address, connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             ) as session,
@@ -64,3 +66,10 @@ def home_of(tmp_path: Path) -> Homes:
 async def home(home_of: Homes) -> AsyncIterator[Home]:
     async with home_of() as opened:
         yield opened
+
+
+def served_at(folder: Path, plan: Plan | None = None, *, again: bool = False) -> AbstractAsyncContextManager[Served]:
+    """Serve a Kira on the home of this run; on a file or a server it is the database of `folder`."""
+    if homes.is_aws():
+        return aws.serve(folder, plan, again=again)
+    return serve(homes.open_database(folder / "kira.sqlite"), plan)

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from tests import homes
 from tests.api.caller import Answer
 from tests.api.conftest import Home
 
@@ -104,7 +105,10 @@ async def test_ten_megabytes_are_too_large(home: Home, conversation_id: str, chu
             answer = Answer(response.status, response.headers, await response.read())
     else:
         answer = await home.alice.post(path, body)
-    assert checked(answer) == (413, "TOO_LARGE")
+    if homes.is_aws():  # a gateway refuses what no function can be given, in its own words
+        assert answer.status == 413
+    else:
+        assert checked(answer) == (413, "TOO_LARGE")
     assert await home.alice.messages(conversation_id) == []
 
 

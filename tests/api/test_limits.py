@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.api.caller import Answer, Caller
+from tests.api.caller import Answer, Caller, crowd
 from tests.api.conftest import Homes
 
 from kira.adapters.clock.fixed import FixedClock
 from kira.domain.limits import RUNS_WAITING_PER_USER_MAX, Limit
-from kira.domain.moments import MINUTE, SECOND
+from kira.domain.moments import DAY, MINUTE, SECOND
 from kira.testing.serving import Plan, held_engine
 
 API = Limit("api", 6, 30 * SECOND)  # one more every 5 s
 CONVERSATION = Limit("conversation", 3, MINUTE)  # one more every 20 s
+SLOW_API, SLOW_CONVERSATION = Limit("api", 6, DAY), Limit("conversation", 3, DAY)
+"""Limits that give nothing back while a test runs, whatever the clock."""
 
 
 def send(caller: Caller, conversation_id: str, key: str | None = None) -> asyncio.Task[Answer]:
@@ -47,15 +49,15 @@ async def test_the_conversation_limit_is_exact_and_tells_the_true_wait(home_of: 
 
 
 async def test_of_many_at_once_exactly_as_many_as_the_limit_has_are_accepted(home_of: Homes) -> None:
-    async with home_of(Plan(clock=FixedClock(), limits=(CONVERSATION,), works=False)) as home:
+    async with home_of(Plan(limits=(SLOW_CONVERSATION,), works=False)) as home:
         conversation_id = await home.bob.begin()
-        answers = await asyncio.gather(*(send(home.bob, conversation_id) for _ in range(20)))
-        assert sorted(answer.status for answer in answers) == [202] * 3 + [429] * 17
+        answers = await asyncio.gather(*(send(home.bob, conversation_id) for _ in range(crowd())))
+        assert sorted(answer.status for answer in answers) == [202] * 3 + [429] * (crowd() - 3)
         assert len(await home.bob.messages(conversation_id)) == 3
 
 
 async def test_another_answer_counts_as_a_message(home_of: Homes) -> None:
-    async with home_of(Plan(clock=FixedClock(), limits=(CONVERSATION,), works=False)) as home:
+    async with home_of(Plan(limits=(SLOW_CONVERSATION,), works=False)) as home:
         conversation_id = await home.bob.begin()
         message_id = (await send(home.bob, conversation_id)).json["message"]["id"]
         answers = [await home.bob.post(f"/api/messages/{message_id}/regenerate") for _ in range(3)]
@@ -63,7 +65,7 @@ async def test_another_answer_counts_as_a_message(home_of: Homes) -> None:
 
 
 async def test_a_repeat_is_answered_although_the_limit_is_reached(home_of: Homes) -> None:
-    async with home_of(Plan(clock=FixedClock(), limits=(CONVERSATION,), works=False)) as home:
+    async with home_of(Plan(limits=(SLOW_CONVERSATION,), works=False)) as home:
         conversation_id = await home.bob.begin()
         first = await send(home.bob, conversation_id, "one")
         others = [await send(home.bob, conversation_id) for _ in range(3)]
@@ -96,11 +98,11 @@ async def test_the_api_limit_is_exact_and_every_answer_says_what_is_left(home_of
 
 
 async def test_the_api_limit_counts_every_device_of_a_user_together(home_of: Homes) -> None:
-    async with home_of(Plan(clock=FixedClock(), limits=(API,), works=False)) as home:
+    async with home_of(Plan(limits=(SLOW_API,), works=False)) as home:
         phone = await home.nobody.sign_in("bob")
-        calls = [caller.get("/api/conversations") for caller in (home.bob, phone) for _ in range(10)]
+        calls = [caller.get("/api/conversations") for caller in (home.bob, phone) for _ in range(crowd() // 2)]
         answers = await asyncio.gather(*calls)
-        assert sorted(answer.status for answer in answers) == [200] * 6 + [429] * 14
+        assert sorted(answer.status for answer in answers) == [200] * 6 + [429] * (crowd() - 6)
 
 
 async def test_what_the_api_limit_refuses_does_not_happen(home_of: Homes) -> None:

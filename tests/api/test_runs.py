@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from tests import homes
 from tests.api.caller import PATIENCE_S, Caller, Frame, text_of, until
 from tests.api.conftest import Home, Homes
 
@@ -23,12 +24,15 @@ def events(run_id: str) -> str:
     return f"/api/runs/{run_id}/events"
 
 
-async def test_numbers_rise_from_one_and_the_joined_deltas_are_the_answer(home: Home) -> None:
+async def test_numbers_rise_without_a_gap_and_the_joined_deltas_are_the_answer(home: Home) -> None:
     conversation_id, run_id = await asked(home.bob)
     frames = await home.bob.follow(events(run_id))
     question, answer = await home.bob.messages(conversation_id)
-    assert [frame.id for frame in frames] == list(range(1, len(frames) + 1))
-    kinds = [frame.kind for frame in frames]
+    kinds, numbers = [frame.kind for frame in frames], [frame.id or 0 for frame in frames]
+    # Where several processes speak of a run, whoever works on it numbers from a place of its own on.
+    begins = kinds.index("started") if homes.is_aws() else 0
+    assert numbers[begins:] == list(range(numbers[begins], numbers[begins] + len(numbers) - begins))
+    assert (numbers[0], numbers) == (1, sorted(set(numbers)))
     assert (kinds[0], kinds[-1], kinds.count("started"), kinds.count("done")) == ("queued", "done", 1, 1)
     assert set(kinds[kinds.index("started") + 1 : -1]) == {"delta"}
     assert text_of(frames) == answer["content"]
@@ -42,8 +46,8 @@ async def test_whoever_resumes_at_any_event_reads_the_same_text(home: Home) -> N
     _, run_id = await asked(home.bob)
     frames = await home.bob.follow(events(run_id))
     assert len(frames) > 3
-    for read in range(len(frames) + 1):
-        assert await home.bob.follow(events(run_id), last=read) == frames[read:]
+    for read, last in enumerate([0, *(frame.id for frame in frames)]):
+        assert await home.bob.follow(events(run_id), last) == frames[read:]
 
 
 async def test_whoever_reconnects_after_every_event_of_a_running_answer_misses_nothing(home_of: Homes) -> None:
@@ -51,9 +55,10 @@ async def test_whoever_reconnects_after_every_event_of_a_running_answer_misses_n
         _, run_id = await asked(home.bob)
         told: list[Frame] = []
         whole = asyncio.create_task(home.bob.follow(events(run_id)))
-        while not told or told[-1].kind != "done":
-            async with home.bob.stream(events(run_id), last=len(told)) as frames:
-                told.append(await anext(frames))
+        async with asyncio.timeout(PATIENCE_S):
+            while not told or told[-1].kind != "done":
+                async with home.bob.stream(events(run_id), last=told[-1].id if told else 0) as frames:
+                    told.append(await anext(frames))
         assert told == await whole
         assert sum(frame.kind == "delta" for frame in told) > 3
 
@@ -72,7 +77,8 @@ async def test_a_reader_who_leaves_stops_nothing(home_of: Homes) -> None:
         async with home.bob.stream(events(run_id)) as frames:
             await until(frames, "started")
         assert (await home.bob.ended(run_id))["state"] == "done"
-        assert home.served.kira.seats.total == 0
+        if not homes.is_aws():  # a seat is in the process of a stream
+            assert home.served.kira.seats.total == 0
 
 
 async def test_a_waiting_run_is_cancelled_before_it_begins(home_of: Homes) -> None:
@@ -203,6 +209,19 @@ async def test_the_users_stream_resumes_at_any_event(home_of: Homes) -> None:
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         for at in range(len(numbers) - 1):
             assert await home.bob.follow("/api/events", last=numbers[at]) == frames[at + 1 :]
+
+
+async def test_a_run_that_ended_elsewhere_unheard_is_not_told_as_active(home_of: Homes) -> None:
+    async with home_of(Plan(works=False)) as home:
+        (_, over), (_, waits) = await asked(home.bob), await asked(home.bob)
+        database = home.served.kira.world.database
+        user = (await home.bob.get("/api/auth/me")).json["id"]
+        await database.of(user).execute("runs.cancel", {"run_id": over, "now": 1})
+        async with home.bob.stream("/api/events") as frames:
+            told = [await anext(frames), await anext(frames)]
+            assert [(frame.kind, frame.data["run_id"]) for frame in told] == [("restart", waits), ("queued", waits)]
+            await home.bob.post(f"/api/runs/{waits}/cancel")
+            assert [frame.kind async for frame in frames] == ["cancelled", "idle"]
 
 
 async def _until_all_said(stream: AsyncIterator[Frame], runs: int) -> list[Frame]:

@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.api.caller import Caller
+from tests.api.conftest import served_at
 
-from kira.testing.serving import serve
 from kira.web.apps import build
 
 QUICK = settings(
@@ -52,13 +52,13 @@ OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operation
 
 
 @contextmanager
-def served(database_file: Path, label: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+def served(folder: Path, label: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Serve in a thread, because the generated requests block; yields address, token and ids that exist."""
     ready: Future[tuple[str, str, dict[str, str]]] = Future()
     stop = threading.Event()
 
     async def run() -> None:
-        async with serve(database_file) as kira, aiohttp.ClientSession(kira.address) as session:
+        async with served_at(folder) as kira, aiohttp.ClientSession(kira.address) as session:
             caller = await Caller(session).sign_up("alice")
             ready.set_result((kira.address, str(caller.token), await _ids(caller)))
             await asyncio.to_thread(stop.wait)
@@ -97,7 +97,7 @@ def test_every_operation_of_the_document_is_tried() -> None:
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_generated_request_is_answered_as_the_document_says(tmp_path: Path, label: str) -> None:
     statuses = set()
-    with served(tmp_path / "kira.sqlite", label) as (address, token, ids):
+    with served(tmp_path, label) as (address, token, ids):
 
         @settings(QUICK)
         @given(case=generated(OPERATIONS[label]), exists=st.booleans())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.api.caller import Answer, Caller
+from tests import homes
+from tests.api.caller import PATIENCE_S, Answer, Caller, crowd, until
 from tests.api.conftest import Home, Homes
 
 from kira.adapters.clock.fixed import FixedClock
 from kira.domain.limits import NOTE_CHARACTERS_MAX, WIDGET_FRESH_SECONDS, WIDGETS_PER_USER_MAX, Limit
-from kira.domain.moments import MINUTE
+from kira.domain.moments import DAY, MINUTE, SECOND
 from kira.domain.widgets import TITLES, WidgetKind
+from kira.services.widgets import LOOK_SECONDS, REFRESH_SECONDS_MAX
 from kira.testing.serving import Plan, held_engine
 
 WIDGET = Limit("widget", 2, MINUTE)  # one more every 30 s
+SLOW_WIDGET = Limit("widget", 2, DAY)  # gives nothing back while a test runs, whatever the clock
 
 
 async def add(caller: Caller, kind: str = "note", **fields: Any) -> dict[str, Any]:
@@ -26,6 +30,14 @@ async def add(caller: Caller, kind: str = "note", **fields: Any) -> dict[str, An
 
 async def refreshed(caller: Caller, widget: dict[str, Any]) -> Answer:
     return await caller.post(f"/api/widgets/{widget['id']}/refresh")
+
+
+async def many(home: Home) -> None:
+    """Let so many instances run as will be asked at once: what is made is fresh for less time than they take to start.
+
+    Whoever asks is alice, so that nothing of bob's limit is taken.
+    """
+    await asyncio.gather(*(home.alice.get("/api/widgets") for _ in range(crowd() if homes.is_aws() else 0)))
 
 
 async def order_of(caller: Caller) -> list[tuple[str, int]]:
@@ -139,15 +151,24 @@ async def test_a_widget_shows_the_users_own(home: Home) -> None:
     assert (day["model"], day["runs"], day["completion_tokens"]) == ("demo", 1, run["usage"]["completion_tokens"])
 
 
+async def told_of_running(caller: Caller, widget: dict[str, Any]) -> Answer:
+    """Refresh until a run is told as running: a worker in another process says so every few seconds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (answer := await refreshed(caller, widget)).json["content"]["running"]:
+            await asyncio.sleep(0.1)
+        return answer
+
+
 async def test_the_queue_tells_others_only_as_numbers(home_of: Homes) -> None:
-    async with home_of(Plan(held_engine(), works=False)) as home:
+    async with home_of(Plan(held_engine())) as home:
         conversation_id = await home.bob.begin(title="Mine")
-        for _ in range(3):
-            await home.bob.send(conversation_id, "A question of bob")
+        going, *_ = [await home.bob.send(conversation_id, "A question of bob") for _ in range(4)]
+        async with home.bob.stream(f"/api/runs/{going['run']['id']}/events") as frames:
+            await until(frames, "delta")
         await home.alice.send(await home.alice.begin(), "A question of alice")
-        answer = await refreshed(home.alice, await add(home.alice, "queue"))
+        answer = await told_of_running(home.alice, await add(home.alice, "queue"))
         content = answer.json["content"]
-        assert (content["slots"], content["running"], content["waiting"], content["mine_waiting"]) == (1, 0, 4, 1)
+        assert (content["slots"], content["running"], content["waiting"], content["mine_waiting"]) == (1, 1, 4, 1)
         assert content["wait_s"] > 0
         assert [server["name"] for server in content["servers"]] == ["demo"]
         assert set(content) == {"slots", "running", "waiting", "mine_waiting", "wait_s", "servers", "advice"}
@@ -156,13 +177,39 @@ async def test_the_queue_tells_others_only_as_numbers(home_of: Homes) -> None:
 
 
 async def test_of_many_refreshes_at_once_one_is_made_and_all_get_it(home_of: Homes) -> None:
-    async with home_of(Plan(clock=FixedClock(), limits=(WIDGET,), works=False)) as home:
+    async with home_of(Plan(clock=FixedClock(), limits=(SLOW_WIDGET,), works=False)) as home:
+        await many(home)
         widget = await add(home.bob, "recent")
-        answers = await asyncio.gather(*(refreshed(home.bob, widget) for _ in range(20)))
+        answers = await asyncio.gather(*(refreshed(home.bob, widget) for _ in range(crowd())))
         assert {answer.status for answer in answers} == {200}
         assert len({answer.body for answer in answers}) == 1
         others = [await refreshed(home.bob, await add(home.bob)) for _ in range(2)]
-        assert [answer.status for answer in others] == [200, 429]  # so the twenty took one of the limit
+        assert [answer.status for answer in others] == [200, 429]  # so all of them took one of the limit
+
+
+async def test_of_refreshes_at_two_instances_one_is_made_and_all_get_it(home_of: Homes) -> None:
+    plan = Plan(clock=FixedClock(), limits=(Limit("widget", 1, DAY),), works=False)
+    async with home_of(plan) as one, home_of(plan, again=True) as two:
+        await many(one)
+        widget = await add(one.bob, "recent")
+        answers = await asyncio.gather(*(refreshed(home.bob, widget) for home in (one, two) * 10))
+        assert {answer.status for answer in answers} == {200}, "who waits takes nothing from the limit"
+        assert len({answer.body for answer in answers}) == 1
+        assert (await refreshed(two.bob, await add(two.bob))).status == 429
+
+
+async def test_a_refresh_whose_instance_is_gone_is_made_by_another(home_of: Homes, tmp_path: Path) -> None:
+    clock = FixedClock()
+    async with home_of(Plan(clock=clock, works=False)) as home:
+        widget = await add(home.bob, "recent")
+        ends = clock.now() + REFRESH_SECONDS_MAX * SECOND
+        with homes.direct(tmp_path / "kira.sqlite") as rows:
+            rows.execute("UPDATE widgets SET refreshing_until = ?", (ends,))
+        waiting = asyncio.create_task(refreshed(home.bob, widget))
+        done, _ = await asyncio.wait([waiting], timeout=3 * LOOK_SECONDS)
+        assert not done
+        clock.advance(REFRESH_SECONDS_MAX)
+        assert (await waiting).json["content"] == {"items": []}
 
 
 async def test_a_fresh_widget_is_not_made_again_and_takes_nothing_from_the_limit(home_of: Homes) -> None:

@@ -6,7 +6,18 @@ import os
 import sys
 import time
 
-from tests.bench import fairness, growth, reads, start, statements, streams
+from tests.bench import (
+    fairness,
+    functions,
+    growth,
+    instances,
+    migration,
+    reads,
+    second_home,
+    start,
+    statements,
+    streams,
+)
 from tests.bench.marks import Mark, Measure
 
 MEASURES: dict[str, Measure] = {
@@ -19,6 +30,10 @@ MEASURES: dict[str, Measure] = {
     "endless": fairness.endless,
     "statements": statements.statements,
     "growth": growth.growth,
+    "instances": instances.instances,
+    "second": second_home.second_home,
+    "migration": migration.migration,
+    "functions": functions.functions,
 }
 
 

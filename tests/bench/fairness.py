@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 from tests.bench.marks import Mark, jain
-from tests.bench.rig import Answer, client, direct, follow, kira_up, model_server, stats, until_idle, users
+from tests.bench.rig import ask, client, direct, kira_up, model_server, stats, through_kira, until_idle, users
 
 SLOTS = 4
 HEAVY = 40
@@ -37,27 +37,14 @@ def heavy_and_light() -> list[Mark]:
 async def _heavy_and_light(address: str, tokens: list[str]) -> tuple[float, int]:
     async with client(address) as session:
         for _ in range(3):  # the model is loaded and its slots are found
-            await _whole(session, tokens[0], "warm up")
-        alone = await _whole(session, tokens[0], "one answer alone")
-        heavy = [asyncio.create_task(_whole(session, tokens[0], f"heavy {n}")) for n in range(HEAVY)]
+            await through_kira(session, tokens[0], "warm up")
+        alone = await through_kira(session, tokens[0], "one answer alone")
+        heavy = [asyncio.create_task(through_kira(session, tokens[0], f"heavy {n}")) for n in range(HEAVY)]
         await asyncio.sleep(1)
-        light = await _whole(session, tokens[1], "light")
+        light = await through_kira(session, tokens[1], "light")
         answers = [light, *await asyncio.gather(*heavy)]
         refused = sum(not answer.whole for answer in answers)
         return light.first_s / alone.total_s, refused
-
-
-async def _whole(session: aiohttp.ClientSession, token: str, content: str) -> Answer:
-    headers = {"Authorization": f"Bearer {token}"}
-    began = time.perf_counter()
-    async with session.post("/api/conversations", headers=headers) as response:
-        conversation = await response.json()
-    path = f"/api/conversations/{conversation['id']}/messages"
-    async with session.post(path, json={"content": content}, headers=headers) as response:
-        asked = await response.json()
-    if "run" not in asked:
-        return Answer(0, 0, "", False)
-    return await follow(session, headers, asked["run"]["id"], began)
 
 
 def endless() -> list[Mark]:
@@ -80,7 +67,7 @@ async def _endless(address: str, server: str, tokens: list[str]) -> tuple[list[f
     """Return tokens by user, throughput over plain FIFO, and the share of time that slots stood empty."""
     async with client(address) as session, client(server) as straight:
         for _ in range(3):
-            await _whole(session, tokens[0], "warm up")
+            await through_kira(session, tokens[0], "warm up")
         await asyncio.sleep(0.5)
         before = await stats(straight)
         end = time.perf_counter() + ENDLESS_SECONDS
@@ -97,14 +84,11 @@ async def _endless(address: str, server: str, tokens: list[str]) -> tuple[list[f
 async def _user(session: aiohttp.ClientSession, token: str, number: int, counts: list[float], end: float) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     while (left := end - time.perf_counter()) > 0:
-        async with session.post("/api/conversations", headers=headers) as response:
-            conversation = await response.json()
-        path = f"/api/conversations/{conversation['id']}/messages"
-        async with session.post(path, json={"content": f"endless {number}"}, headers=headers) as response:
-            asked = await response.json()
+        run_id = await ask(session, headers, f"endless {number}")
+        assert run_id is not None, "refused, although nothing limits it"
         try:
             async with asyncio.timeout(left):
-                await _count(session, headers, asked["run"]["id"], number, counts)
+                await _count(session, headers, run_id, number, counts)
         except TimeoutError:
             return
 

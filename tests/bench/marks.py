@@ -33,12 +33,6 @@ class Mark:
 Measure = Callable[[], list[Mark]]
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Return the value below which `share` (0 to 1) of `values` lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
-
-
 def jain(values: list[float]) -> float:
     """Return Jain's fairness index: (sum x)^2 / (n * sum x^2); 1 is equal (Jain, Chiu, Hawe 1984)."""
     return sum(values) ** 2 / (len(values) * sum(value * value for value in values))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from tests import homes
 
 from kira.domain.accounts import AccountsMode
 from kira.domain.guests import Guest
@@ -124,9 +125,10 @@ def wait_for(address: str, seconds: float = 20) -> None:
     raise TimeoutError(address)
 
 
-async def users(data: Path, count: int) -> list[str]:
-    """Make `count` users with a session each on `data`; return their access tokens."""
-    settings = read(data=str(data), accounts="open")
+async def users(data: Path, count: int, **options: str) -> list[str]:
+    """Make `count` users with a session each on `data`; return their access tokens. `options` are settings."""
+    database = homes.settings(data).get("KIRA_DATABASE")
+    settings = read(**{"data": str(data), "accounts": "open", "database": database, **options})
     world = Local(settings)
     try:
         kira = Kira(world, AccountsMode.OPEN)
@@ -177,16 +179,22 @@ async def direct(session: aiohttp.ClientSession, content: str) -> Answer:
     return Answer(first, time.perf_counter() - began, "".join(parts), whole)
 
 
-async def through_kira(session: aiohttp.ClientSession, token: str, content: str) -> Answer:
-    """Begin a conversation, send a message and read its events: three requests, the clock runs from the first."""
-    headers = {"Authorization": f"Bearer {token}"}
-    began = time.perf_counter()
+async def ask(session: aiohttp.ClientSession, headers: dict[str, str], content: str) -> str | None:
+    """Begin a conversation with a message; return the id of its run, or None when it was refused."""
     async with session.post("/api/conversations", headers=headers) as response:
         conversation = await response.json()
     path = f"/api/conversations/{conversation['id']}/messages"
     async with session.post(path, json={"content": content}, headers=headers) as response:
         asked = await response.json()
-    return await follow(session, headers, asked["run"]["id"], began)
+    return asked["run"]["id"] if "run" in asked else None
+
+
+async def through_kira(session: aiohttp.ClientSession, token: str, content: str) -> Answer:
+    """Begin a conversation, send a message and read its events: three requests, the clock runs from the first."""
+    headers = {"Authorization": f"Bearer {token}"}
+    began = time.perf_counter()
+    run_id = await ask(session, headers, content)
+    return await follow(session, headers, run_id, began) if run_id else Answer(0, 0, "", False)
 
 
 async def follow(session: aiohttp.ClientSession, headers: dict[str, str], run_id: str, began: float) -> Answer:

@@ -17,9 +17,9 @@ class Api:
         self._home = home
         self._token = ""
 
-    def open_link(self) -> Api:
+    def enter(self) -> Api:
         """Sign in as the one user."""
-        return self._enter("/api/auth/local", {"token": self._home.link.partition("?token=")[2]})
+        return self._enter(*self._home.way_in)
 
     def sign_in(self, email: str, password: str) -> Api:
         """Sign in to an account."""

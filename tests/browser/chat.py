@@ -72,3 +72,21 @@ class Chat:
     def options(self) -> None:
         """Open the menu of the open conversation."""
         self.current_row.get_by_role("button", name=re.compile("^Options of")).click()
+
+    def delete(self, message: Locator) -> None:
+        """Delete a message with what follows it, and return when the page has let it go."""
+        before = self.questions.count() + self.answers.count()
+        message.get_by_role("button", name="More").click()
+        self.item("Delete").click()
+        sure = self.page.get_by_role("group", name=re.compile("^Delete this message"))
+        sure.get_by_role("button", name="Delete").click()
+        expect(sure).to_have_count(0)
+        expect(self.questions.or_(self.answers)).not_to_have_count(before)
+
+    def delete_conversation(self) -> None:
+        """Delete the open conversation, and return when the page shows a new one."""
+        self.options()
+        self.item("Delete").click()
+        sure = self.page.get_by_role("group", name=re.compile("^Delete “"))
+        sure.get_by_role("button", name="Delete", exact=True).click()
+        self.page.wait_for_url(re.compile("/$"))

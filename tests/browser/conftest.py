@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PATIENCE_MS = 15_000
 DESK = {"width": 1280, "height": 800}
 
 Device = Callable[..., Page]
+Up = Callable[..., Home]
 
 
 # The browser's own loop must not run on while other folders run their asynchronous tests: hence not per session.
@@ -34,7 +36,7 @@ Device = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     """Chromium, headless."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is missing; `make browser` installs it"
+    assert path, "Chromium is missing; `make programs` installs it"
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -57,17 +59,31 @@ def models(server: Models) -> Iterator[Models]:
 
 
 @pytest.fixture(scope="module")
-def kira(server: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A Kira with one user."""
+def for_one(server: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A Kira with one user, for a file of tests."""
     with home_up(tmp_path_factory.mktemp("alone"), server) as home:
         yield home
 
 
+@pytest.fixture
+def kira(for_one: Home) -> Home:
+    """A Kira with one user."""
+    for_one.begin()
+    return for_one
+
+
 @pytest.fixture(scope="module")
-def accounts(server: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A Kira on which anybody may make an account."""
+def for_all(server: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A Kira on which anybody may make an account, for a file of tests."""
     with home_up(tmp_path_factory.mktemp("open"), server, KIRA_ACCOUNTS="open") as home:
         yield home
+
+
+@pytest.fixture
+def accounts(for_all: Home) -> Home:
+    """A Kira on which anybody may make an account."""
+    for_all.begin()
+    return for_all
 
 
 @pytest.fixture
@@ -79,7 +95,14 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def device(browser: Browser, watch: Watch) -> Iterator[Device]:
+def own_home(models: Models, tmp_path: Path) -> Iterator[Up]:
+    """Run a Kira of the test's own, with the settings given; it stops after the pages that look at it are closed."""
+    with ExitStack() as homes:
+        yield lambda **settings: homes.enter_context(home_up(tmp_path, models, **settings))
+
+
+@pytest.fixture
+def device(browser: Browser, watch: Watch, own_home: Up) -> Iterator[Device]:
     """Open a fresh browser profile as often as called, each with one empty page; options are the context's."""
     contexts = []
 
@@ -115,8 +138,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def signed_in(page: Page, home: Home, path: str = "/") -> Page:
-    """Open the printed link, then `path`."""
-    page.goto(home.link)
+    """Open the first page as the home's user, then `path`."""
+    home.open(page)
     page.get_by_role("textbox", name="Message", exact=True).wait_for()
     if path != "/":
         page.goto(home.at(path))

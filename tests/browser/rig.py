@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.local.rig import Running, kira_up, model_server
+from playwright.sync_api import Locator, Page
+from tests import homes
+from tests.browser.aws import account_up
+from tests.local.rig import PASSWORD, Running, kira_up, model_server
+
+__all__ = ("PASSWORD", "Home", "Models", "home_up", "models_up")
 
 CALM = {"first": 0.02, "rate": 400.0, "tokens": 30, "slots": 4, "load": 0.0, "models": ["test:latest"]}
-PASSWORD = "correct horse battery"
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,42 @@ class Models:
 
 @dataclass(frozen=True)
 class Home:
-    """A running Kira: where it listens, and the link it printed for its one user."""
+    """A running Kira with one user: where it is, how the user comes in, and the process if there is one of its own."""
 
-    running: Running
-    link: str
-
-    @property
-    def address(self) -> str:
-        """Its address without the token."""
-        return self.running.address
+    address: str
+    way_in: tuple[str, dict[str, str]]
+    """What is posted where to sign in."""
+    link: str = ""
+    """What it printed for its one user; on AWS nothing is printed."""
+    running: Running | None = None
+    begin: Callable[[], None] = lambda: None
+    """Where homes share what works, let it be this home's."""
 
     def at(self, path: str) -> str:
         """Return the address of a page."""
         return self.address + path
+
+    def open(self, page: Page) -> None:
+        """Open the first page as the one user."""
+        self.begin()
+        if self.link:
+            page.goto(self.link)
+            return
+        path, body = self.way_in
+        assert page.context.request.post(self.at(path), data=body).ok
+        page.goto(self.at("/"))
+
+    def open_again(self, dialog: Locator) -> None:
+        """Sign in again in the dialog that asks for it."""
+        field = dialog.get_by_role("textbox") if self.link else dialog.get_by_label("Password")
+        field.fill(self.link or PASSWORD)
+        field.press("Enter")
+
+    def kill(self) -> None:
+        """End its process at once."""
+        assert self.running is not None
+        self.running.process.kill()
+        self.running.process.wait()
 
 
 @contextmanager
@@ -68,10 +95,19 @@ def models_up(slots: int = 4) -> Iterator[Models]:
 
 @contextmanager
 def home_up(folder: Path, models: Models, port: int = 0, **settings: str) -> Iterator[Home]:
-    """Run a Kira on an empty or earlier folder until the block ends."""
-    stated = {"KIRA_OLLAMA": models.address, "OLLAMA_NUM_PARALLEL": "4"} | settings
+    """Run a Kira on an empty or earlier folder until the block ends; on AWS, keep an account that has not been there.
+
+    There anybody may make an account, and neither folder nor port have a meaning.
+    """
+    stated = {"OLLAMA_NUM_PARALLEL": "4"} | settings
+    if homes.is_aws():
+        stated.pop("KIRA_ACCOUNTS", None)
+        with account_up(models.address, stated) as account:
+            yield Home(account.address, account.way_in, begin=account.begin)
+        return
     folder.mkdir(exist_ok=True)
-    with kira_up(folder / "data", port, **stated) as running:
+    with kira_up(folder / "data", port, KIRA_OLLAMA=models.address, **stated) as running:
         found = re.search(r"Kira is ready: (\S+)", running.log.read_text())
         assert found is not None
-        yield Home(running, found[1])
+        way_in = ("/api/auth/local", {"token": found[1].partition("?token=")[2]})
+        yield Home(running.address, way_in, found[1], running)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.browser.chat import Chat
-from tests.browser.conftest import Device, signed_in
-from tests.browser.rig import Models, home_up
+from tests.browser.conftest import Device, Up, signed_in
+from tests.browser.rig import Models
 
 RUN = "window.pwned=1"
 ATTACKS = {
@@ -96,17 +94,17 @@ def test_the_user_s_own_words_are_text_everywhere(chat: Chat) -> None:
     assert ran(chat.page) is None
 
 
-def test_what_a_model_server_says_of_itself_is_text(device: Device, models: Models, folder: Path) -> None:
+def test_what_a_model_server_says_of_itself_is_text(device: Device, models: Models, own_home: Up) -> None:
     name = f"<img/src=x/onerror={RUN}>:latest"
     models.behave(models=[name])
     models.fail("error-line", text=f"<img src=x onerror={RUN}> out of memory")
-    with home_up(folder, models) as home:
-        chat = Chat(signed_in(device(), home))
-        chat.ask("will it fail")
-        expect(chat.answers.last).to_contain_text("failed:")
-        chat.page.get_by_role("combobox", name="Model").click()
-        expect(chat.page.get_by_role("option").first).to_contain_text("<img/src")
-        assert ran(chat.page) is None
+    home = own_home()
+    chat = Chat(signed_in(device(), home))
+    chat.ask("will it fail")
+    expect(chat.answers.last).to_contain_text("failed:")
+    chat.page.get_by_role("combobox", name="Model").click()
+    expect(chat.page.get_by_role("option").first).to_contain_text("<img/src")
+    assert ran(chat.page) is None
 
 
 def ran(page: Page) -> object:

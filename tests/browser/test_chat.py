@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.browser.chat import Chat
-from tests.browser.conftest import Device, signed_in
-from tests.browser.rig import Home, Models, home_up
+from tests.browser.conftest import Device, Up, signed_in
+from tests.browser.rig import Home, Models
 
 ENDLESS = {"tokens": 4000, "rate": 60.0}
 
 
 def test_an_answer_streams_to_its_end_and_the_conversation_is_in_the_list(chat: Chat, models: Models) -> None:
-    models.behave(tokens=60, rate=40)
+    models.behave(tokens=60, rate=2)
     chat.ask("one two three")
     expect(chat.answers.last).to_have_attribute("aria-busy", "true")
     expect(chat.answers.last).to_contain_text("one two three one")
     expect(chat.current_row).to_contain_text("one two three")
+    models.behave(rate=400)
     chat.finish()
     expect(chat.answers.last.locator(".prose")).to_have_text(" ".join(["one two three"] * 20))
     expect(chat.questions).to_have_text("one two three")
@@ -87,12 +87,22 @@ def test_up_in_an_empty_field_edits_the_last_question(chat: Chat) -> None:
 def test_a_message_and_what_follows_it_are_deleted(chat: Chat) -> None:
     chat.say("kept")
     chat.say("given up")
-    chat.questions.last.get_by_role("button", name="More").click()
-    chat.item("Delete").click()
-    chat.page.get_by_role("group", name=re.compile("^Delete this message")).get_by_role("button", name="Delete").click()
+    chat.delete(chat.questions.last)
     expect(chat.questions).to_have_count(1)
     expect(chat.answers).to_have_count(1)
     expect(chat.answers.last).to_contain_text("kept")
+
+
+def test_a_question_that_is_deleted_while_it_is_answered_leaves_nothing_under_way(chat: Chat, models: Models) -> None:
+    chat.say("kept")
+    models.behave(**ENDLESS)
+    chat.ask("endless words")
+    expect(chat.answers.last).to_contain_text("endless words endless")
+    chat.delete(chat.questions.last)
+    expect(chat.questions).to_have_count(1)
+    expect(chat.stop_button).to_have_count(0)
+    models.calm()
+    chat.say("goes on")
 
 
 def test_details_tell_model_and_tokens(chat: Chat) -> None:
@@ -132,9 +142,9 @@ def test_search_finds_words_in_messages_and_leads_there(chat: Chat) -> None:
     chat.page.get_by_role("link", name="New conversation").first.click()
     search = chat.page.get_by_role("searchbox")
     search.fill("pangolin")
-    hit = chat.page.get_by_role("link").filter(has_text="rolls into a ball")
-    expect(hit.first).to_be_visible()
-    hit.first.click()
+    hit = chat.page.get_by_role("link").filter(has_text="rolls into a ball").first
+    expect(hit.locator("mark")).to_have_text("pangolin")
+    hit.click()
     expect(chat.page).to_have_url(re.compile(re.escape(found_at)))
     expect(chat.answers.last).to_contain_text("pangolin")
     search.fill("nothing-like-this")
@@ -158,19 +168,19 @@ def test_code_is_coloured_copied_and_wrapped(chat: Chat) -> None:
     expect(wrap).to_have_attribute("aria-pressed", "true")
 
 
-def test_the_model_is_chosen_and_answers(device: Device, models: Models, folder: Path) -> None:
+def test_the_model_is_chosen_and_answers(device: Device, models: Models, own_home: Up) -> None:
     models.behave(models=["test:latest", "other:7b"], loaded_max=2)
-    with home_up(folder, models) as home:
-        chat = Chat(signed_in(device(), home))
-        picker = chat.page.get_by_role("combobox", name="Model")
-        expect(picker).to_have_value(re.compile("test"))
-        picker.click()
-        chat.page.get_by_role("option", name=re.compile("other")).click()
-        expect(picker).to_have_value(re.compile("other"))
-        answer = chat.say("from the other")
-        answer.get_by_role("button", name="More").click()
-        chat.page.get_by_role("menuitemradio", name="Details").click()
-        expect(answer).to_contain_text("other:7b")
+    home = own_home()
+    chat = Chat(signed_in(device(), home))
+    picker = chat.page.get_by_role("combobox", name="Model")
+    expect(picker).to_have_value(re.compile("test"))
+    picker.click()
+    chat.page.get_by_role("option", name=re.compile("other")).click()
+    expect(picker).to_have_value(re.compile("other"))
+    answer = chat.say("from the other")
+    answer.get_by_role("button", name="More").click()
+    chat.page.get_by_role("menuitemradio", name="Details").click()
+    expect(answer).to_contain_text("other:7b")
 
 
 def test_shift_enter_breaks_the_line(chat: Chat) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 from tests.browser.api import Api
 from tests.browser.chat import Chat
-from tests.browser.conftest import Device
+from tests.browser.conftest import Device, signed_in
 from tests.browser.rig import PASSWORD, Home
+from tests.browser.slow import way_to
 from tests.browser.watch import Watch
+
+LONGER_THAN_USUAL_MS = 2_000
 
 
 def test_a_draft_of_each_conversation_survives_a_reload(chat: Chat, kira: Home) -> None:
@@ -69,6 +72,26 @@ def test_a_draft_survives_an_ended_session_and_a_reload(device: Device, accounts
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Password").press("Enter")
     expect(chat.composer).to_have_value("not lost")
+
+
+def test_a_page_that_is_left_while_its_session_is_renewed_is_signed_in_when_it_comes_back(
+    device: Device, kira: Home
+) -> None:
+    page = signed_in(device(), kira)
+    with way_to(kira.address, "/api/auth/refresh") as way:
+        chat = Chat(page)
+        for _ in range(2):
+            page.goto(way.address)
+            expect(chat.composer).to_be_focused()
+        way.is_free.clear()
+        page.reload()
+        way.until_asked(page, 3)
+        page.reload()
+        page.wait_for_timeout(LONGER_THAN_USUAL_MS)  # as when a database wakes up
+        assert way.asked == 3
+        way.is_free.set()
+        expect(chat.composer).to_be_focused()
+        assert way.asked == 4
 
 
 def test_a_message_sent_without_a_network_arrives_once_when_it_is_back(chat: Chat, watch: Watch) -> None:

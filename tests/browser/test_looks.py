@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 from tests.browser.api import Api
 from tests.browser.chat import Chat
-from tests.browser.conftest import Device, signed_in
+from tests.browser.conftest import Device, Up, signed_in
 from tests.browser.content import ANSWER, QUESTION, TITLES, asked_plainly, fill
 from tests.browser.looks import look
-from tests.browser.rig import PASSWORD, Home, Models, home_up
+from tests.browser.rig import PASSWORD, Home, Models, home_up, models_up
 from tests.browser.watch import Watch
 
 PICTURE = Path(__file__).parents[2] / "docs" / "screenshot.png"
@@ -26,7 +26,7 @@ BROKEN = '{"error": {"code": "INTERNAL", "message": "Something in Kira broke. It
 def full(server: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A Kira that was used for a while."""
     with home_up(tmp_path_factory.mktemp("full"), server) as home:
-        fill(Api(home).open_link())
+        fill(Api(home).enter())
         yield home
 
 
@@ -130,6 +130,28 @@ def test_chat_waiting(page: Page, models: Models) -> None:
     chat.finish()
 
 
+def test_chat_in_line(device: Device, tmp_path: Path) -> None:
+    settings = {"KIRA_SLOTS": "1", "OLLAMA_NUM_PARALLEL": "1"}
+    with models_up(slots=1) as narrow, home_up(tmp_path, narrow, 0, **settings) as home:
+        narrow.behave(tokens=4000, rate=20)
+        page = signed_in(device(), home)
+        first, second = Chat(page), Chat(page.context.new_page())
+        first.ask("Name every river of Europe.")
+        expect(first.answers.last).to_contain_text("Name every")
+        second.page.goto(home.at("/"))
+        second.ask(QUESTION)
+        expect(second.answers.last).to_contain_text("next in line, about 8 s")
+        look(second.page, "chat-in-line")
+        second.page.goto(home.at("/widgets"))
+        second.page.get_by_role("button", name="Add widget").click()
+        second.page.get_by_role("menuitem", name="Queue").click()
+        queue = second.page.get_by_role("article", name="Queue")
+        expect(queue).to_contain_text("1 of 1 slot busy")
+        expect(queue).to_contain_text("1 waiting, all yours, about 16 s for a new question")
+        look(second.page, "widgets-queue-busy")
+        page.context.close()
+
+
 def test_chat_errors(page: Page, models: Models, watch: Watch, kira: Home) -> None:
     chat = Chat(page)
     models.fail("memory")
@@ -170,18 +192,18 @@ def test_chat_loading_and_offline(device: Device, full: Home, watch: Watch) -> N
     look(page, "chat-offline")
 
 
-def test_chat_without_a_model(device: Device, models: Models, folder: Path) -> None:
+def test_chat_without_a_model(device: Device, models: Models, own_home: Up) -> None:
     models.behave(models=[])
-    with home_up(folder, models) as home:
-        page = signed_in(device(), home)
-        expect(page.get_by_role("combobox", name="Model")).to_be_visible()
-        look(page, "chat-no-model")
+    home = own_home()
+    page = signed_in(device(), home)
+    expect(page.get_by_role("combobox", name="Model")).to_be_visible()
+    look(page, "chat-no-model")
 
 
 def test_an_ended_session(page: Page, kira: Home, watch: Watch) -> None:
     watch.allow(401, "/api/")
     Chat(page).say("before it ended")
-    Api(kira).open_link().end_other_sessions()
+    Api(kira).enter().end_other_sessions()
     Chat(page).composer.fill("and after")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog", name="Sign in again")).to_be_visible()

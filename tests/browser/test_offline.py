@@ -14,6 +14,7 @@ from tests.browser.watch import Watch
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SHELL = "async () => { const w = await navigator.serviceWorker.ready; return w.active.state; }"
+ABOVE = "([one, other]) => one.getBoundingClientRect().bottom <= other.getBoundingClientRect().top"
 CACHED = """async () => {
   const stores = await Promise.all((await caches.keys()).map((key) => caches.open(key)));
   const requests = (await Promise.all(stores.map((store) => store.keys()))).flat();
@@ -50,7 +51,14 @@ def test_the_shell_opens_without_a_network_and_comes_back(device: Device, kira: 
     assert not [path for path in cached if path.startswith("/api/")]
     watch.is_offline = True
     page.context.set_offline(True)
-    expect(page.get_by_text("Kira cannot be reached. What you see may be old")).to_be_visible()
+    banner = page.get_by_text("Kira cannot be reached. What you see may be old")
+    expect(banner).to_be_visible()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function(
+            ABOVE, arg=[banner.element_handle(), page.get_by_role("heading", level=1).element_handle()]
+        )
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.get_by_role("link", name="Widgets", exact=True).click()
     expect(page.get_by_role("heading", name="You are offline.")).to_be_visible()
     page.reload()
@@ -78,11 +86,10 @@ def test_a_kira_that_is_started_again_is_found_again(
         port = int(home.address.rpartition(":")[2])
         chat = Chat(signed_in(device(), home))
         chat.say("before the restart")
-        models.behave(tokens=60, rate=20)
+        models.behave(tokens=60, rate=2)
         chat.ask("in the middle")
         expect(chat.answers.last).to_contain_text("in the middle in")
-        home.running.process.kill()
-        home.running.process.wait()
+        home.kill()
         expect(chat.answers.last).to_contain_text("not connected; the answer will appear when Kira is back")
     models.behave(rate=400)
     with home_up(folder, models, port):

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 from tests.browser.api import Api
 from tests.browser.chat import Chat
-from tests.browser.rig import Home
+from tests.browser.conftest import Device, Up, signed_in
+from tests.browser.rig import Home, Models
 from tests.browser.watch import Watch
 
 KINDS = ("Clock", "Note", "Usage", "Queue", "Recent")
@@ -19,7 +20,7 @@ KINDS = ("Clock", "Note", "Usage", "Queue", "Recent")
 @pytest.fixture
 def board(page: Page, kira: Home) -> Iterator[Page]:
     """The Widgets page without a widget."""
-    api = Api(kira).open_link()
+    api = Api(kira).enter()
     for widget in api.call("GET", "/api/widgets")["items"]:
         api.call("DELETE", f"/api/widgets/{widget['id']}")
     page.get_by_role("link", name="Widgets", exact=True).click()
@@ -58,7 +59,7 @@ def test_usage_and_recent_follow_a_conversation(board: Page, kira: Home) -> None
 def test_a_widget_moves_and_grows_by_keyboard_and_stays_so(board: Page) -> None:
     for kind in ("Clock", "Note", "Queue"):
         add(board, kind)
-    assert titles(board) == ["Clock", "Note", "Queue"]
+    in_order(board, ["Clock", "Note", "Queue"])
     grip = card(board, "Queue").get_by_role("button", name="Move or resize Queue")
     grip.focus()
     with saved(board):
@@ -73,14 +74,14 @@ def test_a_widget_moves_and_grows_by_keyboard_and_stays_so(board: Page) -> None:
     expect(grip).to_be_focused()
     board.reload()
     expect(card(board, "Queue")).to_have_css("grid-column-start", "span 2")
-    assert titles(board) == ["Queue", "Clock", "Note"]
+    in_order(board, ["Queue", "Clock", "Note"])
     grip.focus()
     board.keyboard.press("Enter")
     board.keyboard.press("End")
     expect(said(board)).to_contain_text("place 3 of 3")
     board.keyboard.press("Escape")
     expect(said(board)).to_contain_text("put back")
-    assert titles(board) == ["Queue", "Clock", "Note"]
+    in_order(board, ["Queue", "Clock", "Note"])
 
 
 def test_a_widget_moves_by_pointer(board: Page) -> None:
@@ -96,7 +97,7 @@ def test_a_widget_moves_by_pointer(board: Page) -> None:
         board.mouse.up()
     board.reload()
     expect(board.get_by_role("article")).to_have_count(2)
-    assert titles(board) == ["Note", "Clock"]
+    in_order(board, ["Note", "Clock"])
 
 
 def test_size_is_chosen_in_a_dialog(board: Page) -> None:
@@ -132,7 +133,30 @@ def test_a_title_is_changed_in_its_place(board: Page) -> None:
     expect(card(board, "Here")).to_be_visible()
 
 
-def test_refresh_says_how_fresh_and_a_limit_says_the_wait(board: Page, kira: Home, watch: Watch) -> None:
+def test_a_queue_follows_what_goes_on_by_itself(board: Page, kira: Home, models: Models) -> None:
+    add(board, "Queue")
+    expect(card(board, "Queue")).to_contain_text(re.compile(r"0 of \d slots busy"))
+    models.behave(tokens=4000, rate=20)
+    api = Api(kira).enter()
+    conversation = api.call("POST", "/api/conversations", {"title": "elsewhere"})["id"]
+    run = api.call("POST", f"/api/conversations/{conversation}/messages", {"content": "and so on"})["run"]["id"]
+    expect(card(board, "Queue")).to_contain_text(re.compile(r"1 of \d slots busy"), timeout=60_000)
+    api.call("POST", f"/api/runs/{run}/cancel")
+    expect(card(board, "Queue")).to_contain_text(re.compile(r"0 of \d slots busy"), timeout=60_000)
+
+
+def test_a_limit_says_the_wait(device: Device, own_home: Up, watch: Watch) -> None:
+    watch.allow(429, "/refresh$")
+    home = own_home(KIRA_LIMIT_WIDGET="1/1h")
+    page = signed_in(device(), home, "/widgets")
+    add(page, "Usage")
+    expect(card(page, "Usage")).to_contain_text("Checked just now")
+    add(page, "Recent")
+    expect(card(page, "Recent")).to_contain_text(re.compile(r"Refreshed too often for now\. Again in (\d+ min|1 h)\."))
+    expect(card(page, "Recent").get_by_role("button", name="Refresh Recent")).to_be_disabled()
+
+
+def test_refresh_says_how_fresh(board: Page) -> None:
     add(board, "Usage")
     usage = card(board, "Usage")
     expect(usage).to_contain_text("Checked just now")
@@ -140,12 +164,6 @@ def test_refresh_says_how_fresh_and_a_limit_says_the_wait(board: Page, kira: Hom
         usage.get_by_role("button", name="Refresh Usage").click()
     assert answer.value.ok
     expect(usage).to_contain_text("Checked just now")
-    watch.allow(429, "/refresh$")
-    limited = '{"error":{"code":"RATE_LIMITED","message":"Too often.","limit":"widget","retry_after_s":40}}'
-    board.route("**/refresh", lambda route: route.fulfill(status=429, body=limited, content_type="application/json"))
-    usage.get_by_role("button", name="Refresh Usage").click()
-    expect(usage).to_contain_text(re.compile(r"Refreshed too often for now\. Again in (40|39|38) s\."))
-    expect(usage.get_by_role("button", name="Refresh Usage")).to_be_disabled()
 
 
 def test_two_clicks_are_one_refresh(board: Page) -> None:
@@ -192,12 +210,11 @@ def menu(page: Page, title: str, item: str) -> None:
     page.get_by_role("menuitem", name=item).click()
 
 
-def titles(page: Page) -> list[str]:
-    """The titles in the order that is seen."""
-    found: list[str] = page.get_by_role("article").evaluate_all(
-        "(all) => all.sort((a, b) => a.style.order - b.style.order).map((one) => one.querySelector('h2').textContent)"
-    )
-    return found
+def in_order(page: Page, titles: list[str]) -> None:
+    """Return when the widgets are seen in the order of `titles`."""
+    order = """(wanted) => [...document.querySelectorAll('article')].sort((a, b) => a.style.order - b.style.order)
+      .map((one) => one.querySelector('h2')?.textContent).join() === wanted.join()"""
+    page.wait_for_function(order, arg=titles)
 
 
 def said(page: Page) -> Locator:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.engines import ENGINES, engine, ready
 
-from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.domain.limits import Limit
 from kira.domain.moments import MINUTE
 from kira.ports.database import Call, Database, NoRow
@@ -16,11 +16,11 @@ from kira.ports.database import Call, Database, NoRow
 USER = "01a00000-0000-7000-8000-00000000000a"
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=[*ENGINES, "replicated"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """Every adapter, by name; another one joins by another parameter."""
-    assert request.param == "sqlite"
-    made = create_database(SqliteConfig(tmp_path / "kira.sqlite"))
+    made = engine(request.param)(tmp_path, None)
+    await ready(made)
     await made.system.execute("accounts.add_local", {"id": USER, "name": "You", "now": 1})
     yield made
     await made.close()

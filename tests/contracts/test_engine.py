@@ -11,16 +11,34 @@ import pytest
 from kira.adapters.engine.scripted import DEMO, ScriptedEngine
 from kira.domain.errors import ModelNotFound, ServerBusy
 from kira.ports.engine import Engine, Finished, Piece, Text
-from kira.testing.asking import answer, end_of, first_text, free, ollama_engine, prompt_of, text_of, until, until_free
+from kira.testing.asking import (
+    answer,
+    end_of,
+    first_text,
+    free,
+    hosted_engine,
+    ollama_engine,
+    prompt_of,
+    text_of,
+    until,
+    until_free,
+)
 from kira.testing.model_server import ModelServer
 
 SLOTS = 3
 
 
-@pytest.fixture(params=["ollama", "scripted"])
+@pytest.fixture(params=["ollama", "hosted", "scripted"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     if request.param == "scripted":
         yield ScriptedEngine(words_per_second=500, slots=SLOTS)
+        return
+    if request.param == "hosted":
+        async with (
+            ModelServer(slots=SLOTS, rate=500, first=0.005, tokens=60) as server,
+            hosted_engine(server.address, slots=SLOTS) as hosted,
+        ):
+            yield hosted
         return
     async with (
         ModelServer(slots=SLOTS, rate=500, first=0.005, tokens=60) as server,

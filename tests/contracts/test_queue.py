@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests import homes
 from tests.asking import MODEL, ask, fill, user_id
+from tests.aws import Aws, aws_server
 
 from kira.adapters.clock.fixed import FixedClock
-from kira.adapters.database.sqlite import SqliteConfig, create_database
+from kira.adapters.queue.sqs import SqsConfig, SqsQueue
 from kira.adapters.queue.table import TableQueue
-from kira.domain.limits import LEASE_SECONDS, RUN_ATTEMPTS_MAX
+from kira.domain.limits import HOLD_BACK_SECONDS, LEASE_SECONDS, RUN_ATTEMPTS_MAX
 from kira.domain.runs import Claim, Kind, State
 from kira.ports.database import Database
 from kira.ports.engine import Finished
@@ -57,12 +59,23 @@ class Place:
         return str(row["state"])
 
 
-@pytest.fixture(params=["table"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    database = create_database(SqliteConfig(tmp_path / "kira.sqlite"))
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    with aws_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["table", "sqs"])
+async def place(tmp_path: Path, request: pytest.FixtureRequest, aws: Aws) -> AsyncIterator[Place]:
+    database = homes.open_database(tmp_path / "kira.sqlite")
     fill(tmp_path / "kira.sqlite", users=5)
     clock = FixedClock()
-    yield Place(TableQueue(database, clock), database, clock)
+    if request.param == "table":
+        queue: Queue = TableQueue(database, clock)
+    else:
+        queue = SqsQueue(database, clock, SqsConfig(aws.queue(), poll_s=1), lambda: aws.client("sqs"))
+    yield Place(queue, database, clock)
+    await queue.close()
     await database.close()
 
 
@@ -80,6 +93,13 @@ async def test_it_gives_at_most_the_room_of_each_model(place: Place) -> None:
     assert await place.queue.receive({}, WORKER) == []
     assert set(runs_of(await place.queue.receive(EVERYBODY, WORKER))) == {first[2], *other[1:]}
     assert await place.queue.receive(EVERYBODY, WORKER) == []
+
+
+async def test_of_a_model_that_is_loaded_elsewhere_only_what_waited_is_given(place: Place) -> None:
+    run, other = await place.ask(0), await place.ask(1, OTHER)
+    assert runs_of(await place.queue.receive(EVERYBODY, WORKER, {MODEL})) == [other]
+    place.clock.advance(HOLD_BACK_SECONDS)
+    assert runs_of(await place.queue.receive(EVERYBODY, WORKER, {MODEL})) == [run]
 
 
 async def test_a_claim_says_what_is_to_be_done(place: Place) -> None:
@@ -180,14 +200,49 @@ async def test_a_running_run_that_is_cancelled_is_told_to_its_worker_alone(place
 
 
 async def test_a_hint_wakes_whoever_waits(place: Place) -> None:
-    waiting = asyncio.create_task(place.queue.wait(3600))
+    run = await place.ask(0)
+    waiting = asyncio.create_task(place.queue.wait(3600, 1))
     await asyncio.sleep(0)
-    place.queue.send()
+    await place.queue.send(user_id(0), run, MODEL)
     async with asyncio.timeout(PATIENCE_S):
         await waiting
-        place.queue.send()
-        await place.queue.wait(3600)  # a hint that came first is not lost
-        await place.queue.wait(0.001)
+        (claim,) = await place.queue.receive(EVERYBODY, WORKER)
+        place.queue.done(claim)
+        run = await place.ask(1)
+        await place.queue.send(user_id(1), run, MODEL)
+        await place.queue.wait(3600, 1)  # a hint that came first is not lost
+    assert runs_of(await place.queue.receive(EVERYBODY, WORKER)) == [run]
+
+
+async def test_a_wake_up_is_for_whoever_waits_here(place: Place) -> None:
+    waiting = asyncio.create_task(place.queue.wait(3600, 0))
+    await asyncio.sleep(0)
+    place.queue.wake()
+    async with asyncio.timeout(PATIENCE_S):
+        assert not await waiting
+        place.queue.wake()
+        assert not await place.queue.wait(3600, 0)  # one that came first is not lost
+        assert not await place.queue.wait(0.001, 0)
+
+
+async def test_it_counts_the_runs_that_are_not_ended(place: Place) -> None:
+    assert await place.queue.open() == 0
+    await place.ask(0)
+    await place.ask(1)
+    (claim,) = await place.queue.receive({MODEL: 1}, WORKER)
+    assert await place.queue.open() == 2
+    await place.end(claim, 10)
+    assert await place.queue.open() == 1
+
+
+async def test_after_the_close_runs_can_still_be_ended_and_given_back(place: Place) -> None:
+    runs = [await place.ask(0), await place.ask(1)]
+    claims = [*await place.queue.receive(EVERYBODY, WORKER)]
+    await place.queue.close()
+    await place.queue.give_back(claims[0], "Kira is restarting.", counted=False)
+    await place.end(claims[1], 10)
+    place.queue.done(claims[1])
+    assert [each.run_id for each in await place.queue.places()] == runs[:1]
 
 
 async def test_a_lease_lasts_while_it_is_renewed_and_no_longer(place: Place) -> None:

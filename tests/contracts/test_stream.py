@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.streams import instances
 
-from kira.adapters.stream.process import ProcessStream
 from kira.domain.events import Event, first_number
 from kira.ports.stream import Said, Source, Stream
 
@@ -19,9 +20,10 @@ PATIENCE_S = 10
 DONE: tuple[str, dict[str, Any]] = ("done", {"message_id": "m"})
 
 
-@pytest.fixture(params=["process"])
-def stream(request: pytest.FixtureRequest) -> Stream:
-    return ProcessStream()
+@pytest.fixture(params=["process", "table", "redis"])
+async def stream(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stream]:
+    async with instances(request.param, tmp_path) as instance:
+        yield instance()
 
 
 def delta(text: str) -> tuple[str, dict[str, Any]]:
@@ -46,6 +48,13 @@ async def some(batches: AsyncIterator[list[Said]], count: int) -> list[Said]:
             if len(found) >= count:
                 return found
     return found
+
+
+async def begun(stream: Stream, user_id: str) -> AsyncIterator[list[Said]]:
+    """Follow a user of whom nothing is to be told, from now on: the first batch comes at once."""
+    batches = stream.follow_user(user_id, None)
+    assert await anext(batches) == []
+    return batches
 
 
 async def test_a_reader_gets_everything_in_order_and_the_end(stream: Stream) -> None:
@@ -105,6 +114,19 @@ async def test_a_reader_that_leaves_stops_nobody(stream: Stream) -> None:
     assert [event.kind for event in await staying] == ["delta", "delta", "done"]
 
 
+async def test_who_works_speaks_after_those_who_told_of_the_wait_and_before_a_later_attempt(stream: Stream) -> None:
+    await stream.append(RUN, 1, [("queued", {"position": 1})])
+    await stream.append(RUN, 1, [("started", {}), delta("a")], works=True)
+    await stream.append(RUN, 2, [("queued", {"position": 1})])
+    await stream.append(RUN, 1, [delta("late")], works=True)
+    await stream.append(RUN, 2, [("restart", {}), delta("b"), DONE], works=True)
+    found = await events_of(stream, RUN)
+    assert [event.kind for event in found] == ["queued", "started", "delta", "queued", "restart", "delta", "done"]
+    numbers = [event.number for event in found]
+    assert numbers == sorted(set(numbers))
+    assert numbers[2] < first_number(2) <= numbers[3]
+
+
 async def test_it_says_which_runs_it_knows(stream: Stream) -> None:
     assert not await stream.knows(RUN.user_id, RUN.run_id)
     await stream.append(RUN, 1, [delta("a")])
@@ -115,8 +137,7 @@ async def test_it_says_which_runs_it_knows(stream: Stream) -> None:
 async def test_a_run_of_another_user_says_nothing(stream: Stream) -> None:
     await stream.append(RUN, 1, [delta("secret"), DONE])
     spying = asyncio.create_task(events_of(stream, Source(STRANGER.user_id, RUN.run_id, None, "reply")))
-    everything = asyncio.create_task(some(stream.follow_user(STRANGER.user_id, None), 1))
-    await asyncio.sleep(0)
+    everything = asyncio.create_task(some(await begun(stream, STRANGER.user_id), 1))
     await stream.append(STRANGER, 1, [delta("mine")])
     assert [said.event.data.get("text", "") for said in await everything if said.event.kind == "delta"] == ["mine"]
     assert not spying.done()
@@ -125,8 +146,7 @@ async def test_a_run_of_another_user_says_nothing(stream: Stream) -> None:
 
 
 async def test_a_user_follows_all_runs_with_numbers_that_rise_over_all(stream: Stream) -> None:
-    reading = asyncio.create_task(some(stream.follow_user(RUN.user_id, None), 6))
-    await asyncio.sleep(0)
+    reading = asyncio.create_task(some(await begun(stream, RUN.user_id), 6))
     for text in "ab":
         await stream.append(RUN, 1, [delta(text)])
         await stream.append(STRANGER, 1, [delta("no")])
@@ -140,8 +160,7 @@ async def test_a_user_follows_all_runs_with_numbers_that_rise_over_all(stream: S
 
 
 async def test_a_user_can_go_on_after_any_number(stream: Stream) -> None:
-    reading = asyncio.create_task(some(stream.follow_user(RUN.user_id, None), 4))
-    await asyncio.sleep(0)
+    reading = asyncio.create_task(some(await begun(stream, RUN.user_id), 4))
     await stream.append(RUN, 1, [delta(text) for text in "abcd"])
     whole = await reading
     for at in range(3):
@@ -149,16 +168,40 @@ async def test_a_user_can_go_on_after_any_number(stream: Stream) -> None:
         assert rest == whole[at + 1 :]
 
 
+async def test_who_comes_anew_is_told_where_a_run_stands_that_begins_again_without_its_earlier_text(
+    stream: Stream,
+) -> None:
+    why = ("reason", {"text": "The server is down."})
+    await stream.append(RUN, 1, [("started", {}), delta("lost"), ("queued", {"position": 1}), why])
+    await stream.append(RUN, 2, [("restart", {}), ("started", {}), delta("kept")])
+    found = await some(stream.follow_user(RUN.user_id, None), 6)
+    assert [said.event.kind for said in found] == ["restart", "started", "queued", "reason", "started", "delta"]
+    assert found[-1].event.data == {"text": "kept"}
+
+
+async def test_who_comes_anew_is_told_what_was_thought_so_far(stream: Stream) -> None:
+    thoughts = [("thinking", {"text": "Let"}), ("thinking", {"text": " me"})]
+    await stream.append(RUN, 1, [("started", {}), *thoughts, delta("So")])
+    found = await some(stream.follow_user(RUN.user_id, None), 4)
+    assert [(said.event.kind, said.event.data.get("text")) for said in found] == [
+        ("restart", None),
+        ("started", None),
+        ("thinking", "Let me"),
+        ("delta", "So"),
+    ]
+
+
 @pytest.mark.parametrize("after", [None, 1])
 async def test_who_comes_anew_or_too_late_is_told_active_runs_from_their_start(
     stream: Stream, after: int | None
 ) -> None:
     await stream.append(OTHER, 1, [delta("over"), DONE])
-    await stream.append(RUN, 1, [("queued", {"position": 1}), ("started", {}), delta("one "), delta("two")])
+    await stream.append(RUN, 1, [("queued", {"position": 1}), ("started", {}), delta("lost")])
+    await stream.append(RUN, 2, [("restart", {}), delta("one "), delta("two")])
     found = await some(stream.follow_user(RUN.user_id, after), 4)
     assert {said.source.run_id for said in found} == {RUN.run_id}
     assert [said.event.kind for said in found] == ["restart", "queued", "started", "delta"]
     assert found[-1].event.data == {"text": "one two"}
     reading = asyncio.create_task(some(stream.follow_user(RUN.user_id, found[-1].number), 1))
-    await stream.append(RUN, 1, [delta(" three")])
+    await stream.append(RUN, 2, [delta(" three")])
     assert [said.event.data for said in await reading] == [{"text": " three"}]

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests import homes
 from tests.api.caller import Caller
 from tests.jobs.rig import Home, text_of
 from tests.local.rig import kira
@@ -106,8 +107,8 @@ async def test_an_answer_that_finds_no_room_is_kept_and_written_when_there_is_so
 
 async def test_a_send_to_a_full_disk_is_a_507_and_reading_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "kira.sqlite"
-    plan = Plan(works=False, max_pages=await bounded(path))
-    async with serve(path, plan) as served, aiohttp.ClientSession(served.address) as session:
+    bounded_file = homes.open_database(path, max_pages=await bounded(path))
+    async with serve(bounded_file, Plan(works=False)) as served, aiohttp.ClientSession(served.address) as session:
         caller = await Caller(session).sign_up("aya")
         conversation = await caller.begin()
         accepted, where = 0, f"/api/conversations/{conversation}/messages"

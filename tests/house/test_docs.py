@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import typer.main
 from tests.house.sources import DOCS, PACKAGE, ROOT, name_of, package_files
 
 from kira import __version__
+from kira.cloud import documents as functions
+from kira.cloud.fleet.parameters import Parameters
+from kira.cloud.settings import CloudSettings, variable
 from kira.domain import errors, limits
 from kira.domain.limits import DEFAULTS, Limit
 from kira.local import documents
@@ -30,7 +34,11 @@ def _text(name: str) -> str:
 
 def _variables() -> set[str]:
     aliases = {name: field.validation_alias for name, field in LocalSettings.model_fields.items()}
-    return {alias if isinstance(alias, str) else f"KIRA_{name.upper()}" for name, alias in aliases.items()}
+    fleet = {f"KIRA_{name.upper()}" for name in Parameters.__dataclass_fields__} | {"KIRA_WHEEL"}  # user data reads it
+    cloud = {variable(each.name) for each in fields(CloudSettings)}
+    return (
+        fleet | cloud | {alias if isinstance(alias, str) else f"KIRA_{name.upper()}" for name, alias in aliases.items()}
+    )
 
 
 def _commands(command: object, path: str = "kira") -> set[str]:
@@ -44,6 +52,7 @@ def test_the_written_pages_are_what_the_code_says() -> None:
     again = "run `python -m kira.local.documents`"
     assert _text("settings.md") == documents.settings_page(), again
     assert _text("limits.md") == documents.limits_page(), again
+    assert _text("functions.md") == functions.page(), "run `python -m kira.cloud.documents`"
 
 
 def test_every_setting_is_described() -> None:
@@ -86,7 +95,7 @@ def test_every_target_of_make_is_documented_and_no_other() -> None:
     named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text(), re.MULTILINE)}
     assert named <= there
     documented = set(re.findall(r"^\| `make ([a-z]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
-    assert there - documented <= {"help", "browser"}  # the list itself, and a part of `make test`
+    assert there - documented <= {"help", "programs"}  # the list itself, and a part of `make test`
 
 
 def test_every_error_code_is_documented_and_no_other() -> None:

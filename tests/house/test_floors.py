@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.house.sources import PACKAGE, ROOT, Function, name_of, package_files, tree
 
-WORLDS = {PACKAGE / "local" / "world.py", PACKAGE / "local" / "command.py"}
+WORLDS = {PACKAGE / "local" / "world.py", PACKAGE / "local" / "command.py", PACKAGE / "cloud" / "world.py"}
 """What is loaded when is decided here, for the sake of the start."""
 
-SETTINGS = {PACKAGE / "local" / "settings.py"}
+SETTINGS = {PACKAGE / "local" / "settings.py", PACKAGE / "cloud" / "settings.py"}
 """The only places that read the environment."""
 
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"})

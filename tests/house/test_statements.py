@@ -23,8 +23,8 @@ def names_used() -> set[str]:
 
 
 def names_known() -> set[str]:
-    catalogue = load("sqlite")
-    return {*catalogue.tenant, *catalogue.system}
+    both = [load(dialect) for dialect in ("sqlite", "postgres")]
+    return {name for catalogue in both for name in (*catalogue.tenant, *catalogue.system)}
 
 
 def test_every_used_name_is_a_statement() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import homes
+
 from kira.adapters.clock.system import SystemClock
-from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.adapters.engine.ollama import OllamaConfig, OllamaEngine
 from kira.adapters.engine.scripted import ScriptedEngine
 from kira.adapters.queue.table import TableQueue
@@ -19,9 +19,10 @@ from kira.adapters.stream.process import ProcessStream
 from kira.domain.ids import new_id
 from kira.domain.moments import DAY
 from kira.domain.runs import Kind
-from kira.jobs.line import Herald
+from kira.jobs.line import LOOK_SECONDS, Herald
 from kira.jobs.telling import Telling
 from kira.jobs.worker import Worker
+from kira.ports.alarm import Alarm
 from kira.ports.clock import Clock
 from kira.ports.database import Database
 from kira.ports.engine import Engine
@@ -63,6 +64,8 @@ class Home:
     stream: Stream = field(default_factory=ProcessStream)
     line: Line = field(default_factory=Line)
     sessions: dict[str, str] = field(default_factory=dict)
+    alarm: Alarm | None = None
+    look_s: float = LOOK_SECONDS
 
     def __post_init__(self) -> None:
         """Share one queue, whose hints wake every worker here."""
@@ -76,7 +79,7 @@ class Home:
         """Let a worker work with the servers at `addresses`; it drains at the end of the block."""
         made = engine or OllamaEngine(OllamaConfig(addresses, **{"num_parallel": slots, **QUICK, **settings}))
         self.kira = self._kira(made)
-        herald = Herald(self.queue, self.stream, made, self.line)
+        herald = Herald(self.queue, self.stream, made, self.line, look_s=self.look_s)
         telling = Telling(self.stream)
         worker = Worker(self.kira.answering, made, self.queue, herald, telling, grace_s)
         working = asyncio.create_task(worker.run())
@@ -134,8 +137,7 @@ class Home:
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Read from the database."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(sql, params).fetchall()
+        return homes.look(self.path, sql, *params)
 
     def state(self, run: str) -> str:
         """Return where a run stands in the database."""
@@ -148,13 +150,13 @@ class Home:
 
     def _kira(self, engine: Engine) -> Kira:
         world = World(self.clock, self.database, engine, self.queue, self.stream)
-        return Kira(world, line=self.line)
+        return Kira(world, line=self.line, alarm=self.alarm)
 
 
 @asynccontextmanager
 async def open_home(path: Path) -> AsyncIterator[Home]:
     """Open a home on a fresh file."""
-    database = create_database(SqliteConfig(path))
+    database = homes.open_database(path)
     try:
         yield Home(path, database)
     finally:
@@ -194,7 +196,7 @@ def titles(home: Home) -> list[str]:
 
 def _add_user(path: Path, email: str, now: int) -> str:
     user = new_id()
-    with closing(sqlite3.connect(path)) as connection:
+    with homes.direct(path) as connection:
         connection.execute(
             "INSERT INTO users (id, email, name, role, created_at) VALUES (?, ?, ?, 'user', ?)",
             (user, email, email, now),
@@ -204,5 +206,4 @@ def _add_user(path: Path, email: str, now: int) -> str:
             "VALUES (?, ?, ?, 'test', ?, ?, ?)",
             (user, user, email, now, now, now + DAY),
         )
-        connection.commit()
     return user

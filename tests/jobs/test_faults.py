@@ -46,6 +46,10 @@ async def test_a_run_waits_for_a_server_that_is_down_and_goes_when_it_is_back(ho
         assert home.state(run) in ("queued", "running")
         await server.start()
         told = await home.told(run)
+    kinds = [kind for kind, _ in told]
+    begun = kinds.index("started")
+    assert kinds[begun : begun + 3] == ["started", "queued", "reason"]
+    assert kinds[-1 - kinds[::-1].index("started") - 1] == "restart"
     assert home.answers(run) == [text_of(told)] == [whole("after the break", 30)]
     assert home.rows("SELECT failures FROM runs WHERE id = ?", run) == [(0,)]
 

@@ -25,6 +25,16 @@ async def test_an_answer_is_told_as_it_comes_and_stored_once(home: Home, server:
     assert home.state(run) == "done"
 
 
+async def test_a_run_has_begun_before_its_model_is_loaded(home: Home, server: ModelServer) -> None:
+    server.behaviour.load = 0.05
+    async with home.working(server.address):
+        told = await home.told(await home.ask("say:at last"))
+    kinds = [kind for kind, _ in told]
+    begun = kinds.index("started")
+    assert [data["text"] for _, data in told[begun + 1 : begun + 3]] == ["loading test", "reading your question"]
+    assert kinds[begun + 1 : begun + 4] == ["reason", "reason", "delta"]
+
+
 async def test_more_runs_than_slots_wait_and_all_are_answered(home: Home, server: ModelServer) -> None:
     async with home.working(server.address):
         runs = [await home.ask(f"number {at}") for at in range(9)]

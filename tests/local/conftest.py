@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests import homes
 from tests.local.rig import model_server
 from tests.local.writing import Written, write
 
@@ -40,6 +41,7 @@ def written(data: Path) -> Callable[..., Written]:
     """Fill the data folder as users would; see tests/local/writing.py."""
 
     def fill(**what: int) -> Written:
-        return asyncio.run(write(Local(read(data=data)), **what))
+        database = homes.settings(data).get("KIRA_DATABASE")
+        return asyncio.run(write(Local(read(data=data, database=database)), **what))
 
     return fill

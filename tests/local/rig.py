@@ -8,33 +8,41 @@ import pty
 import re
 import select
 import signal
-import sqlite3
 import struct
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests import homes
 
 KIRA = str(Path(sys.executable).with_name("kira"))
 PATIENCE_SECONDS = 60
 NOBODY = "http://127.0.0.1:9"  # the discard port: no model server answers there
 MODEL = "test:latest"
 PASSWORD = "correct horse battery"
+# How far long work is. When a second has passed is the machine's affair; test_terminal.py sees that it is said.
+PROGRESS = re.compile(r"^[A-Z][\w ]*: \d+ %.*\n", re.MULTILINE)
 
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
     """Return an environment in which only `settings` and the data folder are set."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KIRA_", "OLLAMA_"))}
-    return clean | {"KIRA_DATA": str(data), "KIRA_OLLAMA": NOBODY, "TERM": "xterm", "COLUMNS": "100"} | settings
+    return (
+        clean
+        | {"KIRA_DATA": str(data), "KIRA_OLLAMA": NOBODY, "TERM": "xterm", "COLUMNS": "100"}
+        | homes.settings(data)
+        | settings
+    )
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed and how it ended."""
+    """What a command printed, without how far it was meanwhile, and how it ended."""
 
     code: int
     out: str
@@ -57,7 +65,7 @@ def kira(data: Path, *arguments: str, stdin: str = "", **settings: str) -> Done:
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(done.returncode, done.stdout, PROGRESS.sub("", done.stderr))
 
 
 @dataclass
@@ -73,6 +81,11 @@ class Running:
         """End it and return what it ended with."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
 
 
 @contextmanager
@@ -183,5 +196,4 @@ def in_terminal(data: Path, *arguments: str, **settings: str) -> Iterator[Termin
 
 def rows(data: Path, sql: str, *params: object) -> list[tuple[object, ...]]:
     """Read from the database of a data folder."""
-    with closing(sqlite3.connect(f"file:{data / 'kira.sqlite'}?mode=ro", uri=True)) as connection:
-        return connection.execute(sql, params).fetchall()
+    return homes.look(data, sql, *params)

@@ -14,7 +14,7 @@ from tests.local.rig import NOBODY, PASSWORD, Done, in_terminal, kira, kira_up
 from tests.local.writing import Written
 
 from kira.local.commands import checks
-from kira.local.commands.checks import State
+from kira.local.commands.findings import State
 from kira.local.settings import read
 
 

@@ -54,6 +54,15 @@ def test_ollama_s_own_parallelism_is_read_under_its_own_name(monkeypatch: pytest
         ("ollama", "ftp://x"),
         ("context", "1"),
         ("grace_s", "-1"),
+        ("backup", "ftp://somewhere"),
+        ("backup", "s3://"),
+        ("queue", "tables"),
+        ("queue_hosted", "table"),
+        ("backup_every", "daily"),
+        ("backup_every", "0h"),
+        ("backup_keep", "0"),
+        ("checkpoints", "maybe"),
+        ("s3_endpoint", "s3.example.org"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +71,17 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
         read()
     assert "\n" not in found.value.message
     assert found.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "embedded", "postgresql://kira_app:sesame@primary/kira"])
+@pytest.mark.parametrize("read_from", ["replica.example.org", "postgresql://kira_app:sesame@replica/kira"])
+def test_a_replica_is_of_a_server(database: str, read_from: str) -> None:
+    if "://" in database and "://" in read_from:
+        assert "sesame" not in repr(read(database=database, database_read=read_from))
+        return
+    with pytest.raises(WrongSetting, match=r"^KIRA_DATABASE_READ.*: ") as found:
+        read(database=database, database_read=read_from)
+    assert "sesame" not in found.value.message
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
@@ -77,6 +97,14 @@ def test_secrets_are_not_printed() -> None:
     assert "sesame" not in repr(settings)
 
 
+@pytest.mark.parametrize("value", ["kafka", "http://user:sesame@10.0.0.1", "Redis"])
+def test_a_wrong_stream_is_named_and_not_printed(value: str) -> None:
+    with pytest.raises(WrongSetting, match=r"^KIRA_STREAM.*: .*redis://") as found:
+        read(stream=value)
+    assert "sesame" not in found.value.message
+    assert "sesame" not in repr(read(stream="redis://:sesame@10.0.0.1:6379"))
+
+
 def test_limits_are_off_for_one_user_unless_they_are_set() -> None:
     alone = read().limits(alone=True)
     assert set(alone) == set(DEFAULTS) - OFF_ALONE
@@ -85,3 +113,19 @@ def test_limits_are_off_for_one_user_unless_they_are_set() -> None:
     given = read(limit_api="7/2s", limit_widget="off")
     assert given.limits(alone=True)["api"].count == 7
     assert "widget" not in given.limits(alone=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("off", None), ("90s", 90), ("30m", 1_800), ("6h", 21_600), ("1d", 86_400)]
+)
+def test_a_period_is_a_number_and_a_unit(text: str, seconds: int | None) -> None:
+    assert read(backup_every=text).backup_every == seconds
+
+
+@pytest.mark.parametrize("database", ["embedded", "postgresql://kira_app:a-secret@127.0.0.1/kira"])
+def test_what_is_only_done_to_a_file_is_refused_on_a_server(database: str) -> None:
+    for name, value in (("backup_every", "1d"), ("checkpoints", "litestream")):
+        with pytest.raises(WrongSetting, match=f"^KIRA_{name.upper()} works on the SQLite file") as found:
+            read(database=database, **{name: value})
+        assert "a-secret" not in found.value.message
+    assert read(database=database, backup_every="off").backup_every is None

@@ -40,6 +40,16 @@ def test_work_that_takes_longer_shows_how_far_it_is() -> None:
     assert written.getvalue() == "Copying: 25 %\n"
 
 
+def test_a_rate_is_shown_with_its_unit() -> None:
+    for is_terminal, told in ((True, " rows/s"), (False, " rows/s, 0 s to go)\n")):
+        console, written = _console(is_terminal=is_terminal)
+        with terminal.progress("Copying", console, after_s=0, unit="rows") as tell:
+            tell(7, 0)
+            tell(10_000_007, 10_000_007)
+        assert told in written.getvalue()
+        assert "Copying" in written.getvalue()
+
+
 def test_a_bar_is_taken_away_when_the_work_fails() -> None:
     console, written = _console(is_terminal=True)
     with pytest.raises(KeyError), terminal.progress("Copying", console, after_s=0) as tell:

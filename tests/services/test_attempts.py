@@ -121,7 +121,7 @@ async def test_a_wrong_present_password_changes_nothing_and_is_limited(small_wor
     accounts = accounts_of(small_world, OPEN)
     here = await accounts.sign_up(form_of("aya@example.org"), HOME)
     for _ in range(SIGN_IN_PER_ACCOUNT.count):
-        with pytest.raises(Invalid, match="present password"):
+        with pytest.raises(Invalid, match="current password"):
             await accounts.change_password(visit_of(small_world, here), "wrong", "a new password")
     with pytest.raises(RateLimited):
         await accounts.change_password(visit_of(small_world, here), PASSWORD, "a new password")

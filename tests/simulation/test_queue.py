@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import homes
 from tests.asking import fill, number_of
 from tests.simulation.simulator import RATE, Seen, Simulator, Wait
 
-from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.domain.runs import Kind
 
 SEED = 20_261_124
@@ -40,8 +39,7 @@ class Day:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Read from the day's database."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(sql).fetchall()
+        return homes.look(self.path, sql)
 
     def waits(self, wanted: Callable[[Wait], bool]) -> list[float]:
         """Return the seconds that the wanted runs waited; those cancelled before they began did not get so far."""
@@ -51,7 +49,7 @@ class Day:
 @asynccontextmanager
 async def simulator(path: Path, users: int, seed: int, workers: int, slots: dict[str, int]) -> AsyncIterator[Simulator]:
     """Open a simulator over a fresh database with `users` users."""
-    database = create_database(SqliteConfig(path))
+    database = homes.open_database(path)
     fill(path, users)
     try:
         yield Simulator(database, seed, workers, slots)

@@ -39,6 +39,13 @@ async def chat(client: ollama.AsyncClient, text: str, **more: Any) -> list[ollam
     return [part async for part in await client.chat(**{"model": "test", **more}, messages=said(text), stream=True)]
 
 
+async def until(server: ModelServer, running: int, waiting: int) -> None:
+    """Return when so many answers run and wait."""
+    async with asyncio.timeout(10):
+        while (server.stats.running, server.stats.waiting) != (running, waiting):
+            await asyncio.sleep(0.001)
+
+
 async def until_idle(server: ModelServer) -> None:
     """Return when no answer runs or waits."""
     async with asyncio.timeout(5):
@@ -187,10 +194,12 @@ async def test_answers_beyond_the_slots_wait_in_the_order_of_arrival(
         await chat(client, word)
         ended.append(word)
 
+    server.behaviour.rate = 2  # nobody ends before all are there
     async with asyncio.TaskGroup() as group:
-        for word in ("a", "b", "c", "d", "e", "f"):
+        for number, word in enumerate("abcdef", 1):
             group.create_task(ask(word))
-            await asyncio.sleep(0.004)
+            await until(server, min(number, 2), max(0, number - 2))
+        server.behaviour.rate = 500
     assert ended == ["a", "b", "c", "d", "e", "f"]
     assert (server.stats.running_max, server.stats.waiting_max) == (2, 4)
     assert list(server.stats.waited) == ["c", "d", "e", "f"]
@@ -201,9 +210,7 @@ async def test_who_goes_away_frees_the_slot_whether_it_runs_or_waits(
 ) -> None:
     server.behaviour.rate = 5
     tasks = [asyncio.create_task(chat(client, word)) for word in ("a", "b", "c")]
-    async with asyncio.timeout(5):
-        while (server.stats.running, server.stats.waiting) != (2, 1):
-            await asyncio.sleep(0.001)
+    await until(server, 2, 1)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -223,11 +230,12 @@ async def test_other_runner_options_load_the_model_again(server: ModelServer, cl
 async def test_another_model_waits_until_the_loaded_one_is_idle(
     server: ModelServer, client: ollama.AsyncClient
 ) -> None:
+    server.behaviour.rate = 2
     first = asyncio.create_task(chat(client, "red"))
-    await asyncio.sleep(0.01)
+    await until(server, 1, 0)
     second = asyncio.create_task(chat(client, "red", model="thinker:8b"))
-    await asyncio.sleep(0.01)
-    assert (server.stats.running, server.stats.waiting) == (1, 1)
+    await until(server, 1, 1)
+    server.behaviour.rate = 500
     await first
     await second
     assert [model.model for model in (await client.ps()).models] == ["thinker:8b"]

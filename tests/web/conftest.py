@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests import homes
 
-from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.testing.visiting import SmallWorld
 
 
 @pytest.fixture
 async def small_world(tmp_path: Path) -> AsyncIterator[SmallWorld]:
-    database = create_database(SqliteConfig(tmp_path / "kira.sqlite"))
+    database = homes.open_database(tmp_path / "kira.sqlite")
     yield SmallWorld(database)
     await database.close()

@@ -71,6 +71,12 @@ test('without a network a call with a key is repeated as the same request', asyn
   expect(sent.map(({ init }) => init.headers['idempotency-key'])).toEqual(['k', 'k']);
 });
 
+test('so is one whose Kira went away behind a proxy', async () => {
+  answers = [new Response('', { status: 502 }), json(202, { message: {}, run: {} })];
+  await call('POST /api/conversations/{id}/messages', { path: { id: 'c' }, body: { content: 'hello' }, idempotencyKey: 'k' });
+  expect(sent.map(({ init }) => init.headers['idempotency-key'])).toEqual(['k', 'k']);
+});
+
 test('without a network a call without a key fails at once', async () => {
   answers = ['offline'];
   await expect(call('POST /api/conversations', { body: {} })).rejects.toMatchObject({ status: 0, code: 'OFFLINE' });

@@ -6,7 +6,7 @@ export type Route = keyof Routes;
 type Needs<R extends Route> = Omit<Routes[R], 'reply'>;
 export type Options<R extends Route> = Needs<R> & {
   signal?: AbortSignal;
-  /** Repeats the call when the network fails, as the same request: for what must happen once. */
+  /** Repeats the call when the network or an instance behind a proxy fails, as the same request: for what must happen once. */
   idempotencyKey?: string;
   /** The request outlives the page. */
   keepalive?: boolean;
@@ -62,6 +62,8 @@ export function useGate(next: Gate): void {
 }
 
 const RETRY_DELAYS_MS = [400, 1500, 4000];
+/** No network, or a proxy whose Kira went away under the request: nobody knows whether it was done. */
+const UNANSWERED = [0, 502, 504];
 const OPEN_ROUTES = /^\/api\/auth\/(options|sign-up|sign-in|local|refresh)$/;
 
 /** Waits for `ms`, or until the browser says that it is connected again. */
@@ -150,7 +152,7 @@ async function answer(route: Route, options: Loose, extra: Record<string, string
     try {
       return await authorised(path, init, OPEN_ROUTES.test(path));
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 0)) throw error;
+      if (!(error instanceof ApiError && UNANSWERED.includes(error.status))) throw error;
       await pause(delay);
     }
   }

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Invite
-         * @description Invite somebody, as an admin; the address is shown once.
+         * @description Invite somebody, as an admin; the address is shown once, and mailed where Kira has mail.
          */
         post: operations["invite"];
         delete?: never;
@@ -749,7 +749,7 @@ export interface components {
         };
         /**
          * HitShown
-         * @description A message that a search found.
+         * @description A message that a search found; `marked` are the words of the excerpt that were looked for.
          */
         HitShown: {
             /** Conversation Id */
@@ -761,6 +761,8 @@ export interface components {
             created_at: string;
             /** Excerpt */
             excerpt: string;
+            /** Marked */
+            marked: string[];
             /** Message Id */
             message_id: string;
             /** Role */
@@ -972,7 +974,7 @@ export interface components {
         };
         /**
          * PasswordChange
-         * @description The present password and a new one.
+         * @description The current password and a new one.
          */
         PasswordChange: {
             /** Current */

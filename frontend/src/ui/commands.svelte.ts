@@ -34,6 +34,20 @@ export function runCommand(id: string): void {
   known.get(id)?.run();
 }
 
+let then: (() => void) | null = null;
+
+/** Opens the list of commands; `chosen` is called when one is chosen there, and not when it is left. */
+export function askForCommand(chosen: () => void): void {
+  then = chosen;
+  runCommand('palette');
+}
+
+/** Says that a command was chosen from the list. */
+export function commandChosen(): void {
+  then?.();
+  then = null;
+}
+
 function remembered(): boolean {
   try {
     return localStorage.getItem(KEY) !== 'off';

@@ -9,6 +9,7 @@ import Combobox, { type Choice } from './Combobox.svelte';
 import Dialog from './Dialog.svelte';
 import { fits, isTyping, startsWith, step } from './keys';
 import Menu from './Menu.svelte';
+import Notice from './Notice.svelte';
 import { place } from './place';
 import { dismiss, toast, toasts } from './toast.svelte';
 import Toaster from './Toaster.svelte';
@@ -156,6 +157,12 @@ describe('dialog, button, toast', () => {
     vi.advanceTimersByTime(60_000);
     expect(toasts).toHaveLength(0);
   });
+});
+
+test('a command in a notice stands as code, without the backticks', () => {
+  render(Notice, { text: 'Start it with `ollama serve`; a lone ` stays.' });
+  expect(screen.getByText('ollama serve').tagName).toBe('CODE');
+  expect(screen.getByText(/^Start it with/)).toHaveTextContent('Start it with ollama serve; a lone ` stays.');
 });
 
 test('a panel goes under its button, above it where there is no room, and never outside', () => {

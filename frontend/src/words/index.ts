@@ -1,5 +1,7 @@
 // How numbers, times and counts are written in every catalogue; each area keeps its strings in its own file here.
-const LOCALE = 'en';
+/** The kind of English the reader prefers: it decides how dates are written, 24 Nov or Nov 24, and the clock. */
+export const localeOf = (languages: readonly string[]): string => languages.find((each) => /^en-/i.test(each)) ?? 'en-GB';
+export const LOCALE = localeOf(navigator.languages);
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;

@@ -26,6 +26,7 @@ export const palette = {
   send: 'Send',
   lineBreak: 'Break the line',
   editLast: 'Edit the last question (in an empty field)',
+  slash: 'Commands (in an empty field)',
   stop: 'Stop the answer',
   take: 'Take and put down',
   move: 'Move',

@@ -22,7 +22,6 @@ export const settings = {
   password: 'Password',
   passwordHint: 'Your other sessions are signed out when it changes.',
   current: 'Current password',
-  wrongCurrent: 'This is not your current password.',
   fresh: 'New password',
   freshHint: 'At least 8 characters; long is better than complicated.',
   show: 'Show passwords',

@@ -1,11 +1,16 @@
 import { expect, test } from 'vitest';
 import { chat } from './chat';
-import { ago, count, duration, number, ordinal } from './index';
+import { ago, count, duration, localeOf, number, ordinal } from './index';
 
 test('numbers, counts and places are written as people write them', () => {
   expect(number(4812)).toBe('4,812');
   expect([0, 1, 2].map((n) => count(n, 'message'))).toEqual(['0 messages', '1 message', '2 messages']);
   expect([1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal)).toEqual(['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st', '112th']);
+});
+
+test('dates are written in the English of the reader', () => {
+  expect(localeOf(['de', 'en', 'en-US'])).toBe('en-US');
+  expect(localeOf(['de-DE'])).toBe('en-GB');
 });
 
 test('lengths of time have a unit', () => {

@@ -22,13 +22,13 @@ def write(folder: Path, tenant: Mapping[str, str], system: Mapping[str, str] | N
     return folder
 
 
-def forge(folder: Path, tables: Mapping[str, tuple[list[str], str | None]]) -> Catalogue:
+def forge(folder: Path, tables: Mapping[str, tuple[list[str], str | None]], dialect: str = "sqlite") -> Catalogue:
     """Return the catalogue of `folder` with proofs that name `tables` and target, whatever the statements do."""
     path = folder / "proofs.json"
     known = json.loads(path.read_text(encoding="utf-8"))
-    for name, statement in read(folder / "queries", "sqlite").items():
+    for name, statement in read(folder / "queries", dialect).items():
         lie = tables.get(name.partition(".")[2])
         if lie is not None:
-            known["sqlite"][name] = {"sha256": statement.digest, "tables": lie[0], "target": lie[1]}
+            known[dialect][name] = {"sha256": statement.digest, "tables": lie[0], "target": lie[1]}
     path.write_text(json.dumps(known), encoding="utf-8")
-    return load("sqlite", folder)
+    return load(dialect, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kira.adapters.database.backup import check, snapshot
-from kira.adapters.database.schema import bring_up_to_date
+from kira.adapters.database.schema import bring_up_to_date, steps
 
 
 @pytest.fixture(params=["kira.sqlite", "a file? with #odd %20 name.sqlite"])
@@ -75,18 +75,21 @@ def test_a_copy_of_nothing_is_not_made(tmp_path: Path) -> None:
 
 def test_a_check_counts_rows_and_names_the_step(path: Path) -> None:
     found = check(path)
-    assert (found.damage, found.step) == (None, 1)
+    assert (found.damage, found.step) == (None, steps()[-1].number)
     assert found.counts["pairs"] == 20_000
     assert found.counts["messages"] == 0
     assert not any("fts" in table or table.startswith("sqlite") for table in found.counts)
 
 
-def test_a_check_sees_damage(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rubbish", [b"\x00", b"\xff"], ids=["zeros", "ones"])
+def test_a_check_sees_damage_and_says_it_in_one_line(path: Path, tmp_path: Path, rubbish: bytes) -> None:
     snapshot(path, tmp_path / "copy.sqlite")
     content = bytearray((tmp_path / "copy.sqlite").read_bytes())
-    content[-4096 * 40 : -4096 * 20] = bytes(4096 * 20)
+    content[-4096 * 40 : -4096 * 20] = rubbish * (4096 * 20)
     (tmp_path / "copy.sqlite").write_bytes(content)
-    assert check(tmp_path / "copy.sqlite").damage is not None
+    damage = check(tmp_path / "copy.sqlite").damage
+    assert damage
+    assert damage.splitlines() == [damage]
 
 
 def test_a_check_sees_rows_that_refer_to_nothing(path: Path) -> None:

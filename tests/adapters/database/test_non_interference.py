@@ -65,7 +65,8 @@ class _Stop:
 @contextmanager
 def _worlds() -> Iterator[list[sqlite3.Connection]]:
     """Give three databases: Anna has the same in all, Bela other texts, other numbers, or fewer rows."""
-    text = (FOLDER / "schema" / "sqlite" / "0001_start.sql").read_text(encoding="utf-8")
+    steps = sorted((FOLDER / "schema" / "sqlite").glob("*.sql"))
+    text = "\n".join(step.read_text(encoding="utf-8") for step in steps)
     worlds = []
     for word, rows in (("zebra", 3), ("okapi!", 3), ("quagga", 2)):
         connection = sqlite3.connect(":memory:", isolation_level=None)

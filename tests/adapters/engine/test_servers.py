@@ -96,7 +96,7 @@ async def _drained(reply: Any) -> None:
 async def test_loading_is_told_once(two: tuple[ModelServer, ModelServer]) -> None:
     async with ollama_engine(two[0].address, num_parallel=2) as engine:
         await until_free(engine, MODEL, 2)
-        assert notices_of(await answer(engine, prompt_of(MODEL, "a"))) == ["loading test"]
+        assert notices_of(await answer(engine, prompt_of(MODEL, "a"))) == ["loading test", "reading your question"]
         assert notices_of(await answer(engine, prompt_of(MODEL, "a"))) == []
 
 
@@ -208,7 +208,7 @@ async def test_a_long_conversation_is_fitted_and_the_user_told() -> None:
         pieces = await answer(engine, prompt_of(MODEL, *said, system="Be kind.", tokens_max=200))
         told = notices_of(pieces)
         assert told[0] == "loading test"
-        assert "oldest messages were left out" in told[1]
+        assert "oldest messages were left out" in told[2]
         asked = next(body["messages"] for body in server.stats.asked if len(body["messages"]) > 1)
         assert asked[0] == {"role": "system", "content": "Be kind."}
         assert asked[-1] == {"role": "user", "content": "and now?"}
@@ -272,7 +272,7 @@ async def test_a_reply_begins_with_its_notices() -> None:
     async with ModelServer(**QUICK) as server, ollama_engine(server.address) as engine:
         await until(engine, engine.room)
         pieces = await answer(engine, prompt_of(MODEL, "a"))
-        assert [isinstance(piece, Notice) for piece in pieces] == [True] + [False] * (len(pieces) - 1)
+        assert [isinstance(piece, Notice) for piece in pieces] == [True, True] + [False] * (len(pieces) - 2)
 
 
 async def test_the_card_of_a_server_elsewhere_is_a_setting() -> None:

@@ -38,9 +38,11 @@ export async function send(thread: Thread, question: Question, key: string): Pro
   follow(run);
   thread.put(message, true);
   thread.ask(message.id, run.id);
-  const state = { updated_at: message.created_at, run_id: underWay(run.id), leaf_id: message.id };
-  if (list.byId(thread.id)) list.change(thread.id, state, true);
-  else list.add({ ...state, id: thread.id, title: chat.firstWords(message.content), created_at: message.created_at });
+  const known = list.byId(thread.id);
+  const title = known && known.title !== chat.untitled ? known.title : chat.firstWords(message.content);
+  const state = { title, updated_at: message.created_at, run_id: underWay(run.id), leaf_id: message.id };
+  if (known) list.change(thread.id, state, true);
+  else list.add({ ...state, id: thread.id, created_at: message.created_at });
   tellChanged(thread.id);
   return message;
 }

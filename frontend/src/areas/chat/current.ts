@@ -24,14 +24,13 @@ function ended(conversationId: string, runId: string): void {
   void knownThread(conversationId)?.settle(run);
 }
 
-/** Looks whether another device changed something; conversations that did are loaded again where they are open. */
+/** Looks whether another device changed something; conversations that were changed or deleted are loaded again. */
 async function look(): Promise<void> {
   if (document.visibilityState !== 'visible' || !connection.reachable) return;
   const before = new Map(list.items.map((item) => [item.id, item.updated_at]));
   await list.refresh();
-  for (const item of list.items) {
-    const known = before.get(item.id);
-    if (known !== undefined && known !== item.updated_at) void knownThread(item.id)?.load();
+  for (const [id, updatedAt] of before) {
+    if (list.byId(id)?.updated_at !== updatedAt) void knownThread(id)?.load();
   }
 }
 

@@ -51,7 +51,7 @@ export class Desk {
       await this.#sendTo(thread, attempt, { content, model });
       this.#attempt = null;
       if (this.thread !== from) return;
-      if (!from && model) choices.chosen[thread.id] = model;
+      if (!from && choices.chosen.new) choices.chosen[thread.id] = choices.chosen.new;
       this.thread = thread;
       navigate(`/c/${thread.id}`);
     });

@@ -1,5 +1,6 @@
 // The list of conversations under the days people think in.
 import type { Conversation } from '$/api/types';
+import { LOCALE } from '$/words';
 import { chat } from '$/words/chat';
 
 export interface Group {
@@ -8,7 +9,7 @@ export interface Group {
 }
 
 const DAY_MS = 86_400_000;
-const month = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric' });
+const month = new Intl.DateTimeFormat(LOCALE, { month: 'long', year: 'numeric' });
 
 function labelOf(moment: string, today: number): string {
   const at = Date.parse(moment);

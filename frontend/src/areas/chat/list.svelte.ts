@@ -13,6 +13,8 @@ class ConversationList {
   /** Where the next page begins, or null at the end. */
   next = $state<string | null>(null);
   loadingMore = $state(false);
+  /** How much was changed here. */
+  #done = 0;
 
   byId(id: string | null): Conversation | undefined {
     return id ? this.items.find((item) => item.id === id) : undefined;
@@ -21,8 +23,13 @@ class ConversationList {
   /** Asks for the newest page; cheap when nothing changed. */
   async refresh(): Promise<void> {
     try {
-      const { changed, reply } = await callIfChanged('GET /api/conversations', { query: { limit: PAGE } });
-      if (changed || this.phase !== 'ready') this.#merge(reply.items, reply.next);
+      let [isNew, done] = [this.phase !== 'ready', -1];
+      while (done !== this.#done) {
+        done = this.#done; // An answer may be older than what was done here while it came.
+        const { changed, reply } = await callIfChanged('GET /api/conversations', { query: { limit: PAGE } });
+        isNew ||= changed;
+        if (isNew && done === this.#done) this.#merge(reply.items, reply.next);
+      }
       this.phase = 'ready';
     } catch (error) {
       this.#fail(error);
@@ -73,12 +80,14 @@ class ConversationList {
   change(id: string, changes: Partial<Conversation>, moved = false): void {
     const known = this.byId(id);
     if (!known) return;
+    this.#done += 1;
     const item = { ...known, ...changes };
     const others = this.items.filter((one) => one.id !== id);
     this.items = moved ? [item, ...others] : this.items.map((one) => (one.id === id ? item : one));
   }
 
   add(item: Conversation): void {
+    this.#done += 1;
     this.items = [item, ...this.items.filter((one) => one.id !== item.id)];
   }
 
@@ -100,8 +109,9 @@ class ConversationList {
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 404)) throw error;
     }
+    this.#done += 1;
     this.items = this.items.filter((item) => item.id !== id);
-    tellChanged(null);
+    tellChanged(id);
   }
 }
 

@@ -25,7 +25,9 @@ class Choices {
 
   /** The model for the next message: chosen by hand, else the one that answered last, else the default. */
   modelFor(key: string, last: string | null): string | null {
-    const wanted = [this.chosen[key], last, this.settings?.model, this.models?.default];
+    // The demo answered because there was nothing else: once there is, it is chosen by hand or not at all.
+    const demo = this.models?.items.some((model) => model.demo && model.name === last);
+    const wanted = [this.chosen[key], demo ? null : last, this.settings?.model, this.models?.default];
     const known = (name: string | null | undefined): boolean => !!this.models?.items.some((model) => model.name === name);
     return wanted.find(known) ?? this.models?.items[0]?.name ?? null;
   }
@@ -33,6 +35,16 @@ class Choices {
   get isEmpty(): boolean {
     return this.models !== null && this.models.items.length === 0;
   }
+}
+
+const LOOK_MS = 5_000;
+
+/** Look for a model while there is none, as Kira itself does, so that it appears here without a reload. */
+export function lookForModels(): () => void {
+  const timer = setInterval(() => {
+    if (choices.models?.advice && document.visibilityState === 'visible') void choices.refresh();
+  }, LOOK_MS);
+  return () => clearInterval(timer);
 }
 
 export const choices = new Choices();

@@ -23,6 +23,7 @@ test('a waiting run says its place and the wait', () => {
 });
 
 test('a running one says what it does, and for how long once that is long', () => {
+  expect(textOf(told(['started', { model: 'm' }]))).toBe('reading your question');
   const run = told(['started', { model: 'm' }], ['reason', { text: 'loading m' }]);
   expect(textOf(run)).toBe('loading m');
   expect(textOf(run, 8_000)).toBe('loading m (8 s)');

@@ -1,11 +1,11 @@
 // One conversation: its tree of messages, the branch that is shown, and the run that answers its end.
 import { ApiError, call } from '$/api/client';
-import type { Message, Run } from '$/api/types';
+import type { Message, MessagePage, Run } from '$/api/types';
 import { follow, tellChanged } from '$/live';
 import { replyTo, runs, track, type RunView } from '$/runs.svelte';
 import { list } from './list.svelte';
 import { needProse } from './prose.svelte';
-import { rowsOf, subtree, tipBelow, type Row } from './tree';
+import { rowsOf, subtree, tipBelow, wayTo, type Row, type Tree } from './tree';
 
 const PAGE = 100;
 
@@ -20,12 +20,14 @@ export class Thread {
   loadingEarlier = $state(false);
 
   readonly rows: Row[] = $derived(rowsOf(this.tree, this.leafId));
+  // Ids never come back: what was deleted stays away although an older answer, or its run, still tells of it.
+  readonly #gone = new Set<string>();
   readonly leaf = $derived(this.leafId ? this.tree.get(this.leafId) : undefined);
   /** The run that answers the shown end, unless its answer is already a message. */
   readonly run: RunView | undefined = $derived.by(() => {
     if (this.leaf?.role !== 'user') return undefined;
     const run = replyTo(this.leaf.id);
-    return run && !this.#answerOf(run) ? run : undefined;
+    return run && !this.#answerOf(run) && !this.#isGone(run) ? run : undefined;
   });
   readonly isBusy = $derived(!!this.run?.isActive);
   readonly lastModel = $derived(this.rows.findLast((row) => row.message.model)?.message.model ?? null);
@@ -35,23 +37,56 @@ export class Thread {
     this.id = id;
   }
 
-  /** Loads the newest messages and the runs that are not answers yet. */
+  /** Loads the messages and the runs that are not answers yet; what is no longer there goes from the page. */
   async load(): Promise<void> {
+    const before = this.tree;
     try {
       const [page, conversation] = await Promise.all([
-        call('GET /api/conversations/{id}/messages', { path: { id: this.id }, query: { limit: PAGE } }),
+        this.#page(),
         list.byId(this.id) ?? call('GET /api/conversations/{id}', { path: { id: this.id } }),
         needProse(),
       ]);
       for (const run of page.runs) this.#meet(run);
-      const first = this.phase !== 'ready';
-      this.tree = new Map([...this.tree, ...page.items.map((message) => [message.id, message] as const)]);
-      if (first) this.next = page.next;
-      this.#chooseLeaf(first ? conversation.leaf_id : this.leafId);
+      this.#replace(before, page.items);
+      this.next = page.next;
+      this.#chooseLeaf(this.phase === 'ready' ? this.leafId : conversation.leaf_id, before);
       this.phase = 'ready';
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  // The newest messages, and as many earlier ones as are here already.
+  async #page(): Promise<MessagePage> {
+    const oldest = [...this.tree.keys()].sort()[0];
+    const page = await this.#ask(null);
+    while (page.next && oldest && oldest < page.next) {
+      const earlier = await this.#ask(page.next);
+      page.items.unshift(...earlier.items);
+      page.next = earlier.next;
+    }
+    return page;
+  }
+
+  #ask(before: string | null): Promise<MessagePage> {
+    const query = { limit: PAGE, ...(before && { before }) };
+    return call('GET /api/conversations/{id}/messages', { path: { id: this.id }, query });
+  }
+
+  // What was here `before` the server was asked and is not in its answer was deleted; what came since stays.
+  #replace(before: Tree, items: Message[]): void {
+    const found = new Set(items.map((message) => message.id));
+    for (const message of before.values()) if (!found.has(message.id)) this.#forget(message);
+    this.tree = new Map([...items, ...this.tree.values()].filter(({ id }) => !this.#gone.has(id)).map((one) => [one.id, one]));
+  }
+
+  #forget(message: Message): void {
+    this.#gone.add(message.id);
+    if (message.role === 'assistant' && message.run_id) this.#gone.add(message.run_id);
+  }
+
+  #isGone(run: RunView): boolean {
+    return this.#gone.has(run.id) || (run.answerId !== null && this.#gone.has(run.answerId));
   }
 
   #meet(run: Run): void {
@@ -67,19 +102,18 @@ export class Thread {
   }
 
   // A question that has an answer and nothing under way is not an end: the newest answer below it is.
-  #chooseLeaf(wanted: string | null): void {
-    const known = wanted && this.tree.has(wanted) ? wanted : tipBelow(this.tree, null);
-    this.leafId = known;
+  #chooseLeaf(wanted: string | null, before: Tree): void {
+    const known = wayTo(before, wanted).findLast((message) => this.tree.has(message.id))?.id ?? wanted;
+    this.leafId = known && this.tree.has(known) ? known : tipBelow(this.tree, null);
     const run = this.run;
-    if (!run) this.leafId = tipBelow(this.tree, known);
+    if (!run) this.leafId = tipBelow(this.tree, this.leafId);
   }
 
   async loadEarlier(): Promise<void> {
     if (!this.next || this.loadingEarlier) return;
     this.loadingEarlier = true;
     try {
-      const query = { limit: PAGE, before: this.next };
-      const page = await call('GET /api/conversations/{id}/messages', { path: { id: this.id }, query });
+      const page = await this.#ask(this.next);
       this.tree = new Map([...page.items.map((message) => [message.id, message] as const), ...this.tree]);
       this.next = page.next;
     } catch (error) {
@@ -118,10 +152,11 @@ export class Thread {
   /** Takes away `messageId` and everything below it, here and on the server. */
   async remove(messageId: string): Promise<void> {
     await call('DELETE /api/messages/{id}', { path: { id: messageId } });
-    const gone = subtree(this.tree, messageId);
-    const parent = this.tree.get(messageId)?.parent_id ?? null;
-    this.tree = new Map([...this.tree].filter(([id]) => !gone.has(id)));
-    if (this.leafId && gone.has(this.leafId)) this.leafId = tipBelow(this.tree, parent);
+    const before = this.tree;
+    const gone = subtree(before, messageId);
+    for (const message of before.values()) if (gone.has(message.id)) this.#forget(message);
+    this.tree = new Map([...before].filter(([id]) => !gone.has(id)));
+    if (this.leafId && gone.has(this.leafId)) this.#chooseLeaf(this.leafId, before);
     tellChanged(this.id);
   }
 
@@ -129,7 +164,7 @@ export class Thread {
   async settle(run: RunView): Promise<void> {
     const question = run.messageId;
     const shown = question !== null && this.leafId === question;
-    if (run.state === 'failed') return;
+    if (run.state === 'failed' || this.#isGone(run)) return;
     if (run.state === 'done' && run.isWhole && run.answerId && question && run.text && !this.tree.has(run.answerId)) {
       this.put(answerOf(run, run.answerId, question), shown);
       return;

@@ -90,6 +90,49 @@ test('deleting a message takes what is below it, and shows what is left', async 
   expect(shown(thread)).toEqual([Q, id(4)]);
 });
 
+test('what was deleted elsewhere goes with the next load, and what came while it was asked for stays', async () => {
+  const late = id(6);
+  const thread = await opened(late, [message(Q, null), message(A, Q), message(id(5), A, { role: 'user' }), message(late, id(5))]);
+  answerWith({ 'GET /api/conversations/{id}/messages': () => page([message(Q, null), message(A, Q)]) });
+  const loaded = thread.load();
+  thread.put(message(id(7), A, { role: 'user' }), false);
+  await loaded;
+  expect([...thread.tree.keys()]).toEqual([Q, A, id(7)]);
+  expect(shown(thread)).toEqual([Q, A, id(7)]);
+});
+
+test('a deleted answer is not brought back by the run that wrote it, nor by an older list', async () => {
+  const thread = await opened(Q, [message(Q, null)]);
+  const view = new RunView(run(id(9), { state: 'queued', error: null }));
+  runs.set(view.id, view);
+  for (const [kind, data] of [['delta', { text: 'Hi.' }], ['done', { message_id: A, usage: null }]] as const) view.apply({ id: '', kind, data });
+  await thread.settle(view);
+  answerWith({
+    'DELETE /api/messages/{id}': () => ({ status: 204 }),
+    'GET /api/conversations/{id}/messages': () => page([message(Q, null), message(A, Q, { run_id: id(9) })]),
+  });
+  const older = thread.load();
+  await thread.remove(A);
+  await older;
+  await thread.settle(view);
+  expect(shown(thread)).toEqual([Q]);
+  expect(thread.run).toBeUndefined();
+});
+
+test('earlier messages that were loaded are asked for again with the newest', async () => {
+  list.items = [conversation({ leaf_id: id(5) })];
+  const newest = { body: { items: [message(id(5), A)], next: id(5), runs: [] } };
+  const answers = [newest, page([message(Q, null), message(A, Q)]), newest, page([])];
+  answerWith({ 'GET /api/conversations/{id}/messages': () => answers.shift() ?? {} });
+  const thread = new Thread(C);
+  await thread.load();
+  await thread.loadEarlier();
+  expect([...thread.tree.keys()].sort()).toEqual([Q, A, id(5)]);
+  await thread.load();
+  expect([...thread.tree.keys()]).toEqual([id(5)]);
+  expect(answers).toEqual([]);
+});
+
 test('an answer that is quicker than the reply to the question is shown', async () => {
   const thread = await opened(null, []);
   const view = new RunView(run(id(9), { state: 'done', error: null, answer_id: A }));

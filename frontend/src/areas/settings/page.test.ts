@@ -22,11 +22,14 @@ beforeEach(() => {
   asked = answerWith({
     'GET /api/settings': () => ({ body: stored }),
     'PATCH /api/settings': ({ body }) => (refused ? { status: 422, body: error } : { body: { ...stored, ...(body as object) } }),
-    'GET /api/models': () => ({ body: { items: [{ name: 'demo', label: 'Demo', context: null, size: null, loaded: true, demo: true }], default: 'demo', servers: [], advice: 'Pull a model.' } }),
+    'GET /api/models': () => ({ body: { items: [{ name: 'demo', label: 'Demo', context: null, size: null, loaded: true, demo: true }], default: 'demo', servers: [{ name: 'here', state: 'empty', message: 'It has no model.' }], advice: 'Pull a model.' } }),
     'GET /api/auth/options': () => ({ body: { accounts: 'open', sign_up: true, version: '1.2.3' } }),
     'GET /api/auth/sessions': () => ({ body: { items: [device('w1', 'Phone', false), device('w2', 'Desk', true)], next: null } }),
     'DELETE /api/auth/sessions/{id}': () => ({ status: 204 }),
-    'POST /api/auth/password': () => ({ status: 401, body: { error: { code: 'WRONG_CREDENTIALS', message: 'No.' } } }),
+    'POST /api/auth/password': () => ({
+      status: 422,
+      body: { error: { code: 'INVALID', message: 'No.', fields: [{ path: 'current', message: 'This is not your current password.' }] } },
+    }),
   });
 });
 const section = async (name: string): Promise<ReturnType<typeof within>> => within(await screen.findByRole('region', { name }));
@@ -64,6 +67,7 @@ test('the default model is chosen by keyboard; advice says what to do', async ()
   await userEvent.keyboard('dem{Enter}');
   await waitFor(() => expect(sent('PATCH /api/settings')).toEqual([{ model: 'demo' }]));
   expect(screen.getByText('Pull a model.')).toBeVisible();
+  expect(screen.queryByText('It has no model.')).toBeNull();
 });
 
 test('this session is marked, another one can be ended', async () => {

@@ -123,11 +123,11 @@ export class Arranger {
     const { id, place, width, height, size } = $state.snapshot(held) as Held;
     this.say((title) => words.putDown(title, place + 1, this.board.widgets.length));
     this.held = null;
-    const saves = [this.board.place(id, place)];
-    if (size.width !== width || size.height !== height) saves.push(this.board.change(id, { width, height }));
+    const isSized = size.width !== width || size.height !== height;
+    const save = this.board.place(id, place, isSized ? { width, height } : {});
     await tick();
     focus?.()?.focus();
-    await Promise.all(saves);
+    await save;
   }
 
   putBack(): void {

@@ -44,6 +44,8 @@ export class Board {
   readonly busy = new SvelteSet<Id>();
   readonly troubles = new SvelteMap<Id, Trouble>();
   private saving = 0;
+  /** How many changes were begun: what was asked for before one of them is older than it. */
+  private changes = 0;
   private readonly flights = new Map<Id, Promise<void>>();
 
   constructor(private readonly user: string) {
@@ -55,9 +57,10 @@ export class Board {
 
   /** Loads all widgets and refreshes those whose content is old. */
   async load(): Promise<void> {
+    const { changes } = this;
     try {
       const { items } = await call('GET /api/widgets');
-      if (this.saving) return; // What was just changed here is newer than this answer.
+      if (this.saving || this.changes !== changes) return; // What was just changed here is newer than this answer.
       this.widgets = items;
       this.state = 'ready';
       this.problem = null;
@@ -126,12 +129,14 @@ export class Board {
     return () => void this.create($state.snapshot(gone) as Widget, at);
   }
 
-  /** Moves a widget to a place in the order and keeps it. */
-  async place(id: Id, to: number): Promise<void> {
+  /** Moves a widget to a place in the order, and gives it a size where there is one; both are kept in one request. */
+  async place(id: Id, to: number, size: Partial<Size> = {}): Promise<void> {
     const from = this.widgets.findIndex((widget) => widget.id === id);
-    if (from < 0 || from === to) return;
+    if (from < 0) return;
+    const change: Change = from === to ? size : { ...size, position: to };
+    if (!Object.keys(change).length) return;
     this.widgets = moved(this.widgets, from, to);
-    await this.change(id, { position: to });
+    await this.change(id, change);
   }
 
   /** Changes what is shown at once and then on the server; rejects only where `quiet` leaves the telling to the caller. */
@@ -142,6 +147,7 @@ export class Board {
     Object.assign(widget, shown);
     const save = async (): Promise<void> => {
       this.saving += 1;
+      this.changes += 1;
       try {
         const saved = await call('PATCH /api/widgets/{id}', { path: { id }, body: change });
         if (position === undefined) this.put(saved);

@@ -59,6 +59,25 @@ test('what was removed comes back with its text and its place', async () => {
   expect(board.widgets[1]?.settings).toEqual({ text: 'text of w2' });
 });
 
+test('a place and a size are kept in one request, so that nobody leaves between the two', async () => {
+  const asked = answerWith({ ...list(widget('w1'), widget('w2')), 'PATCH /api/widgets/{id}': () => ({ body: widget('w2') }) });
+  await board.load();
+  await board.place('w2', 0, { width: 2, height: 1 });
+  expect(asked.slice(1)).toEqual([{ route: 'PATCH /api/widgets/{id}', body: { width: 2, height: 1, position: 0 } }]);
+  await board.place('w2', 0);
+  expect(asked).toHaveLength(2);
+  expect(titles()).toEqual(['w2', 'w1']);
+});
+
+test('an answer from before a change does not undo it', async () => {
+  answerWith({ ...list(widget('w1'), widget('w2')), 'PATCH /api/widgets/{id}': () => ({ body: widget('w2') }) });
+  await board.load();
+  const late = board.load();
+  await board.place('w2', 0);
+  await late;
+  expect(titles()).toEqual(['w2', 'w1']);
+});
+
 test('a removal that failed shows the widget again and says so', async () => {
   answerWith({ ...list(widget('w1')), 'DELETE /api/widgets/{id}': () => 'offline' });
   await board.load();

@@ -48,13 +48,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A message that a search found, with a part of its text."""
+    """A message that a search found, with a part of its text and the words in it that were looked for."""
 
     conversation_id: str
     message_id: str
     title: str
     role: str
     excerpt: str
+    marked: tuple[str, ...]
     created_at: int
 
 

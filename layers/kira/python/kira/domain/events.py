@@ -9,6 +9,9 @@ from typing import Any
 ATTEMPT_STRIDE = 1_000_000
 """Numbers of attempt n begin after (n - 1) times this, so that they rise even when a crash lost the first ones."""
 
+WORK_OFFSET = ATTEMPT_STRIDE // 2
+"""Where several processes speak of a run, the one that works on an attempt numbers from the upper half on."""
+
 LAST = frozenset({"done", "failed", "cancelled"})
 """The kinds after which a run says nothing more."""
 
@@ -30,3 +33,18 @@ class Event:
 def first_number(attempt: int) -> int:
     """Return the number of the first event of `attempt` (1 for the first attempt)."""
     return (attempt - 1) * ATTEMPT_STRIDE + 1
+
+
+def working_number(attempt: int) -> int:
+    """Return the number from which on only the one who works on `attempt` speaks, without gaps."""
+    return first_number(attempt) + WORK_OFFSET
+
+
+def attempt_of(number: int) -> int:
+    """Return the attempt that the event `number` belongs to; 0 for no event."""
+    return (number - 1) // ATTEMPT_STRIDE + 1
+
+
+def is_work(number: int) -> bool:
+    """Say whether the event `number` is in the half of those who work."""
+    return (number - 1) % ATTEMPT_STRIDE >= WORK_OFFSET

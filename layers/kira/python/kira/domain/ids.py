@@ -17,3 +17,8 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Say whether `text` is a UUID in its one canonical form."""
     return _UUID.match(text) is not None
+
+
+def made_at(text: str) -> int | None:
+    """Return when the UUIDv7 `text` was made, in milliseconds since 1970; None when it is no id."""
+    return int(text[:8] + text[9:13], 16) if is_id(text) else None

@@ -41,11 +41,6 @@ def may(now: State, following: State) -> bool:
     return following in STEPS[now]
 
 
-def is_background(kind: Kind) -> bool:
-    """Say whether runs of `kind` use only what interactive runs leave."""
-    return kind is not Kind.REPLY
-
-
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a run cost: tokens read and tokens written."""

@@ -27,10 +27,10 @@ class Query:
     groups: tuple[tuple[Term, ...], ...]
     without: tuple[Term, ...] = ()
 
-    @property
-    def words(self) -> frozenset[str]:
-        """The words that are looked for, to show where they stand."""
-        return frozenset(word for group in self.groups for term in group for word in term.words)
+    def looks_for(self, word: str) -> bool:
+        """Say whether `word`, as it is searched, is one of those that are looked for, to show where it stands."""
+        terms = [term for group in self.groups for term in group]
+        return any(word in term.words or (term.prefix and word.startswith(term.words[-1])) for term in terms)
 
 
 def parse(text: str) -> Query | None:
@@ -58,18 +58,6 @@ def parse(text: str) -> Query | None:
     if sum(map(len, groups)) + len(without) > SEARCH_TERMS_MAX:
         raise Invalid(f"The search has more than {SEARCH_TERMS_MAX} terms.")
     return Query(tuple(groups), tuple(without)) if groups else None
-
-
-def excerpt(content: str, words: frozenset[str], around: int = 80) -> str:
-    """Return a part of `content` near the first of `words`, about `around` characters to each side."""
-    at = 0
-    for found in re.finditer(r"\w+", content):
-        if any(word in words or any(word.startswith(each) for each in words) for word in searchable(found[0]).split()):
-            at = found.start()
-            break
-    start, end = max(0, at - around), min(len(content), at + around)
-    text = " ".join(content[start:end].split())
-    return ("…" if start else "") + text + ("…" if end < len(content) else "")
 
 
 def _term(text: str, *, prefix: bool) -> Term | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from kira.domain.errors import GaveUp, ModelNotFound
 from kira.domain.runs import State
 from kira.ports.engine import Engine, Fleet
 from kira.ports.queue import Lost, Place, Queue
+from kira.ports.roster import Roster
 from kira.ports.stream import Source, Stream
 from kira.services.waiting import Line
 
 DEMO = "demo"  # this model and its server are always there
+AGAIN: Mapping[str, object] = MappingProxyType({"position": 1, "wait_s": 0.0})
+"""The place of a run that comes back: it keeps its standing, so it is next until a look at the line says otherwise."""
+MISSED = "No worker has this model just now. Its worker may be restarting."
 LOOK_SECONDS = 1.0
 """How often the table is looked at when nobody here knows of a waiting run: another process may have added one."""
 
@@ -26,14 +31,20 @@ class Herald:
     stream: Stream
     engine: Engine
     line: Line
+    roster: Roster | None = None
+    look_s: float = LOOK_SECONDS
+    missed_s: float = 0.0  # how long a model may be missing before its runs end
+    hosted: Collection[str] = frozenset()  # models that no worker needs to have
     _told: dict[str, tuple[int, float, str | None]] = field(default_factory=dict)
+    _going: set[str] = field(default_factory=set)
     _looked: float = 0.0
+    _missed: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_due(self) -> bool:
-        """Say whether the table is to be looked at although nothing is known to wait; at most every LOOK_SECONDS."""
+        """Say whether the table is to be looked at although nothing is known to wait; at most every `look_s`."""
         now = asyncio.get_running_loop().time()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._looked < self.look_s:
             return False
         self._looked = now
         return True
@@ -45,12 +56,24 @@ class Herald:
         if self.line.waiting or self._told:
             await self.tell()
 
+    def begins(self, run_id: str) -> None:
+        """Say nothing of this run from now on: a look at the line that is under way may still see it there."""
+        self._going.add(run_id)
+
+    def leaves(self, run_id: str) -> None:
+        """Tell the place of this run again if it stands in the line again."""
+        self._going.discard(run_id)
+
     async def tell(self) -> None:
-        """Look at the line once and tell what changed."""
+        """Look at the line once and tell what changed; of several workers one tells, and all count."""
         fleet = self.engine.fleet()
+        if self.roster is not None:
+            fleet = fleet.joined(self.roster.others)
         wanted = await self.queue.wanted()
         self.engine.wanted(wanted)
-        await self._end_hopeless(fleet, wanted)
+        leads = self.roster is None or self.roster.leads
+        if leads:
+            await self.end(self._hopeless(fleet, wanted))
         joins = self.line.joins
         places = await self.queue.places()
         self.line.counted(len(places), joins)
@@ -58,9 +81,12 @@ class Herald:
         why = _why(fleet)
         told: dict[str, tuple[int, float, str | None]] = {}
         for place in places:
-            state = (place.position, self.line.wait_s(place.position), None if place.model == DEMO else why)
+            if place.run_id in self._going:
+                continue
+            reason = MISSED if place.model in self._missed else why
+            state = (place.position, self.line.wait_s(place.position), None if place.model == DEMO else reason)
             told[place.run_id] = state
-            if self._told.get(place.run_id) != state:
+            if leads and self._told.get(place.run_id) != state:
                 await self._tell(place, state, self._told.get(place.run_id))
         self._told = told
 
@@ -73,8 +99,10 @@ class Herald:
             elif each.end is State.CANCELLED:
                 said = ("cancelled", {})
             else:
-                said = ("reason", {"text": "The worker stopped; the answer begins again."})
+                why = {"text": "The worker stopped; the answer begins again."}
+                await self.stream.append(source, each.attempt + 1, [("queued", dict(AGAIN)), ("reason", why)])
                 self.line.joined()
+                continue
             await self.stream.append(source, each.attempt + 1, [said])
 
     async def _tell(
@@ -88,20 +116,30 @@ class Herald:
             said.append(("reason", {"text": why}))
         if said:
             source = Source(place.user_id, place.run_id, place.conversation_id, place.kind)
-            await self.stream.append(source, max(1, place.attempt), said)
+            await self.stream.append(source, place.attempt + 1, said)
 
-    async def _end_hopeless(self, fleet: Fleet, wanted: Sequence[str]) -> None:
-        """End runs that ask for a model which no server has, while all servers answer."""
+    async def end(self, hopeless: Sequence[str]) -> None:
+        """End the runs that wait for these models, and say that nobody has them."""
+        for model in hopeless:
+            message = f"No model server has {model}. Pull it with `ollama pull {model}`, or choose another model."
+            for each in await self.queue.fail_model(model, ModelNotFound.code, message):
+                source = Source(each.user_id, each.run_id, each.conversation_id, each.kind)
+                said = ("failed", {"code": ModelNotFound.code, "message": message})
+                await self.stream.append(source, each.attempt + 1, [said])
+
+    def missing(self, fleet: Fleet, wanted: Sequence[str]) -> list[str]:
+        """Return the models of `wanted` that no server has; none as long as a server does not answer."""
         if any(server.state in ("down", "slow") for server in fleet.servers):
-            return
-        known = {model.name for model in fleet.models}
-        for model in wanted:
-            if model not in known and f"{model}:latest" not in known:
-                message = f"No model server has {model}. Pull it with `ollama pull {model}`, or choose another model."
-                for each in await self.queue.fail_model(model, ModelNotFound.code, message):
-                    source = Source(each.user_id, each.run_id, each.conversation_id, each.kind)
-                    said = ("failed", {"code": ModelNotFound.code, "message": message})
-                    await self.stream.append(source, max(1, each.attempt), [said])
+            return []
+        known = {*self.hosted, *(model.name for model in fleet.models)}
+        return [model for model in wanted if model not in known and f"{model}:latest" not in known]
+
+    def _hopeless(self, fleet: Fleet, wanted: Sequence[str]) -> list[str]:
+        """Return the models that no server has had for `missed_s`."""
+        missing = self.missing(fleet, wanted)
+        now = asyncio.get_running_loop().time()
+        self._missed = {model: self._missed.get(model, now) for model in missing}
+        return [model for model, since in self._missed.items() if now - since >= self.missed_s]
 
 
 def _why(fleet: Fleet) -> str | None:

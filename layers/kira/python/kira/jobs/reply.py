@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from kira.domain.errors import EngineError, GaveUp, KiraError, TooSlow
 from kira.domain.limits import ANSWER_BYTES_MAX, RUN_ATTEMPTS_MAX, RUN_SECONDS_MAX
 from kira.domain.runs import Claim, Failure, Kind, State
+from kira.jobs.line import AGAIN
 from kira.jobs.telling import Teller, Telling
 from kira.ports.database import NoRow
 from kira.ports.engine import Engine, Finished, Notice, Text, Thinking, ToolCall
 from kira.ports.queue import Queue
 from kira.ports.stream import Source
-from kira.services.answering import Answering, Outcome, Task, title_of
+from kira.services.answering import Answering, Ended, Outcome, Task, title_of
 
 log = logging.getLogger("kira.worker")
 
@@ -35,10 +36,12 @@ class Reply:
     engine: Engine
     queue: Queue
     telling: Telling
+    seconds_max: float = RUN_SECONDS_MAX
     stop: State | None = None  # CANCELLED: the user asked; QUEUED: handed back; None: the lease was lost
     text: list[str] = field(default_factory=list)
     finished: Finished | None = None
     task: Task | None = None
+    ended: Ended = field(default_factory=Ended)
     is_ending: bool = False
     is_handed_back: bool = False
 
@@ -49,18 +52,20 @@ class Reply:
         try:
             if claim.attempt > 1:
                 await teller.say("restart", {})
-            self.task = await self.answering.task(claim)
-            if self.task is None:
+            task = await self.answering.task(claim)
+            if task is None:
                 await self._end(teller, Outcome(State.CANCELLED))
                 return
-            async with asyncio.timeout(RUN_SECONDS_MAX):
-                await self._stream(teller, self.task)
+            await teller.say("started", {"model": claim.model, "message_id": claim.message_id})
+            self.task = task  # from here to the engine's slot nothing else runs, so that the slot is counted once
+            async with asyncio.timeout(self.seconds_max):
+                await self._stream(teller, task)
             await self._end(teller, Outcome(State.DONE, "".join(self.text), self.finished))
         except asyncio.CancelledError:
             await asyncio.shield(self._stopped(teller))
             raise
         except TimeoutError:
-            await self._failed(teller, TooSlow(f"The answer took longer than {RUN_SECONDS_MAX // 60} minutes."))
+            await self._failed(teller, TooSlow(f"The answer took longer than {self.seconds_max / 60:.0f} minutes."))
         except EngineError as error:
             await self._failed(teller, error)
 
@@ -71,12 +76,9 @@ class Reply:
         await self._failed(Teller(self.telling, source_of(self.claim), self.claim.attempt), error)
 
     async def _stream(self, teller: Teller, task: Task) -> None:
-        size, started = 0, False
+        size = 0
         async with aclosing(self.engine.reply(task.prompt)) as pieces:
             async for piece in pieces:
-                if not started and not isinstance(piece, Notice):
-                    started = True
-                    await teller.say("started", {"model": self.claim.model, "message_id": self.claim.message_id})
                 if isinstance(piece, Text):
                     size += len(piece.text)
                     self.text.append(piece.text)
@@ -104,17 +106,17 @@ class Reply:
 
     async def _hand_back(self, teller: Teller, reason: str, *, counted: bool) -> None:
         self.is_handed_back = True
+        await teller.say("queued", dict(AGAIN))  # before it is back in the line, where it may begin at once
         await teller.say("reason", {"text": reason})
         await self.queue.give_back(self.claim, reason, counted=counted)
 
     async def _end(self, teller: Teller, outcome: Outcome) -> None:
         """Write the end, then say it; while the database cannot be written, keep the answer and try again."""
         self.is_ending = True
-        answer_id: str | None = None
         for pause in (*END_PAUSES_S, None):
             try:
                 is_untitled = self.task.is_untitled if self.task else False
-                answer_id = await self.answering.end(self.claim, outcome, is_untitled=is_untitled)
+                self.ended = await self.answering.end(self.claim, outcome, is_untitled=is_untitled)
                 break
             except NoRow:
                 return  # the lease was lost: whoever holds the run now says how it ends
@@ -125,7 +127,7 @@ class Reply:
                 log.warning("run %s: %s", self.claim.run_id, error.message)
                 await teller.say("reason", {"text": error.message})
                 await asyncio.sleep(pause)
-        await self._say_end(teller, outcome, answer_id)
+        await self._say_end(teller, outcome, self.ended.answer_id)
 
     async def _say_end(self, teller: Teller, outcome: Outcome, answer_id: str | None) -> None:
         if outcome.state is State.DONE and self.claim.kind is Kind.TITLE:

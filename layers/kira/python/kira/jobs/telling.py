@@ -22,6 +22,7 @@ class Teller:
         self._said: list[Said] = []
         self._gathered: list[str] = []
         self._kind = "delta"
+        self._has_begun = False
 
     async def say(self, kind: str, data: dict[str, Any]) -> None:
         """Say one event now, after everything that was gathered."""
@@ -35,14 +36,18 @@ class Teller:
             self._close()
             self._kind = kind
         self._gathered.append(text)
-        self._telling.soon(self)
+        if self._has_begun:
+            self._telling.soon(self)
+        else:
+            self._has_begun = True
+            self._telling.now(self)
 
     async def flush(self) -> None:
         """Say what was gathered."""
         self._close()
         if self._said:
             said, self._said = self._said, []
-            await self._telling.stream.append(self._source, self._attempt, said)
+            await self._telling.stream.append(self._source, self._attempt, said, works=True)
 
     def _close(self) -> None:
         if self._gathered:
@@ -51,13 +56,20 @@ class Teller:
 
 
 class Telling:
-    """One timer for all tellers: it runs only while there is something to say."""
+    """One timer for all tellers: it runs only while there is something to say, and a first word is not kept by it."""
 
     def __init__(self, stream: Stream) -> None:
         """Say everything to `stream`."""
         self.stream = stream
         self._pending: set[Teller] = set()
         self._ticking: asyncio.Task[None] | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
+
+    def now(self, teller: Teller) -> None:
+        """Flush `teller` at once: whoever waits for a first word does not wait for the tick of somebody else's."""
+        task = asyncio.create_task(teller.flush())
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
 
     def soon(self, teller: Teller) -> None:
         """Flush `teller` at the next tick; at once when nothing was said just before."""

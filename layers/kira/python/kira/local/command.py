@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 users_app = typer.Typer(help="Add and list users; the first one turns accounts on.", no_args_is_help=True)
 app.add_typer(users_app, name="users")
+db_app = typer.Typer(help="Make a PostgreSQL server ready for Kira.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of Kira's data (KIRA_DATA).", show_default=False)]
 Ollama = Annotated[str | None, typer.Option(help="Addresses of Ollama, comma-separated (KIRA_OLLAMA).")]
@@ -59,9 +63,9 @@ def up(
 @app.command()
 def worker(data: Data = None, ollama: Ollama = None, slots: Slots = None) -> None:
     """Only work on runs, beside `kira up --no-worker` on the same data."""
-    from kira.local.commands.up import start_worker
+    from kira.local.commands.worker import start
 
-    start_worker({"data": data, "ollama": ollama, "slots": slots})
+    start({"data": data, "ollama": ollama, "slots": slots})
 
 
 @users_app.command("add")
@@ -88,6 +92,22 @@ def users_list(data: Data = None) -> None:
     show(data)
 
 
+@db_app.command("init")
+def db_init(
+    address: Annotated[str, typer.Argument(help="postgresql://... of a superuser or of the database's owner.")],
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="The master key was lost: begin with another; all sign in again.")
+    ] = False,
+) -> None:
+    """Make roles and schema in a PostgreSQL database, or bring them up to date; may be done again at any time.
+
+    Prints the address for KIRA_DATABASE. A new role gets a new password, or KIRA_PASSWORD where it is given.
+    """
+    from kira.local.commands.db import make_ready
+
+    make_ready(address, new_key=new_key)
+
+
 @app.command()
 def chat(
     message: Annotated[str | None, typer.Argument(help="Ask this and leave; without it a conversation begins.")] = None,
@@ -112,7 +132,8 @@ def doctor(data: Data = None, ollama: Ollama = None) -> None:
 @app.command()
 def backup(
     target: Annotated[
-        Path | None, typer.Argument(help="File to write; default: a dated one in KIRA_DATA/backups.")
+        str | None,
+        typer.Argument(help="File or s3://bucket/key to write; default: a dated one in KIRA_BACKUP."),
     ] = None,
     data: Data = None,
 ) -> None:
@@ -124,14 +145,39 @@ def backup(
 
 @app.command()
 def restore(
-    source: Annotated[Path, typer.Argument(help="A file that `kira backup` wrote.")],
+    source: Annotated[str, typer.Argument(help="A file, or s3://bucket/key, that `kira backup` wrote.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before replacing what is there.")] = False,
     data: Data = None,
 ) -> None:
     """Check a backup and put it in place of what is there; what was there is kept beside it."""
-    from kira.local.commands.backup import restore as put_back
+    from kira.local.commands.restore import restore as put_back
 
     put_back(source, sure=yes, data=data)
+
+
+@app.command()
+def migrate(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite, a .sqlite file or postgresql://...")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The same, and empty.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is, and about how long.")] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="TO is not empty: keep what it holds under another name.")
+    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Throw away what an unfinished migration copied.")] = False,
+    while_running: Annotated[
+        bool, typer.Option("--while-running", help="Move what FROM holds now, although a Kira goes on writing.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Rows that are kept or lost together.")] = 50_000,
+    data: Data = None,
+) -> None:
+    """Move everything from one database to another and compare the two; FROM stays as it is.
+
+    `sqlite` is the file in KIRA_DATA; PostgreSQL needs the address of a superuser or of the owner. What was
+    stopped goes on when the same command is said again. The other way round it is the way back.
+    """
+    from kira.local.commands.migrate import Options, move
+
+    move(source, target, Options(dry_run, back, anew, while_running, batch), data=data)
 
 
 @app.command()
@@ -167,4 +213,17 @@ def main() -> None:
         app()
     except KiraError as error:
         print(f"kira: {error.message}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
+    except SystemExit as ended:
+        _leave(ended.code)
+
+
+def _leave(code: str | int | None) -> None:
+    if "obstore" not in sys.modules or isinstance(code, str):
+        sys.exit(code)
+    # Its threads outlive their last answer. One that comes back to an interpreter which is being taken down aborts the
+    # process: a backup that is whole would end as a failed one. So this process ends with its interpreter as it is.
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code or 0)

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from kira.domain import limits
 from kira.domain.limits import DEFAULTS, Limit
 from kira.domain.moments import MINUTE
+from kira.local.remote_settings import RemoteSettings
 from kira.local.settings import OFF_ALONE, LocalSettings
 
 DOCS = Path(__file__).resolve().parents[5] / "docs"
@@ -91,13 +92,30 @@ FIXED = {
     "ANSWER_BYTES_MAX": "an answer, as it is stored",
     "LEASE_SECONDS": "how long a worker that says nothing keeps a run",
     "LEASE_RENEWAL_SECONDS": "how often a worker says that it still works on a run",
+    "WORKER_TELLS_SECONDS": "how often a worker says what it serves",
+    "WORKER_SILENCE_SECONDS": "after which silence a worker is taken for gone",
+    "MODEL_MISSED_SECONDS": "how long a run waits for a model that no worker of several has, before it has failed",
+    "HOLD_BACK_SECONDS": "how long a run waits for a worker that has its model loaded, before another loads it",
     "CANCEL_POLL_SECONDS": "how often a worker looks for cancelled runs of other processes",
     "PLACES_SECONDS": "how often places in line are told",
     "RECOVERY_SECONDS": "how often runs of lost workers are looked for",
     "DRAIN_SECONDS": "how long running answers may take when Kira stops (`KIRA_GRACE_S`)",
+    "HINTS_AT_ONCE_MAX": "hints that one call to SQS sends, receives or deletes",
+    "HINT_POLL_SECONDS": "how long one call to SQS waits for hints, and so how long a stop may wait for it",
+    "HINT_VISIBLE_SECONDS": "how long a hint of SQS is kept from other workers when its own says nothing more",
+    "HINT_PUT_OFF_SECONDS": "when a hint of SQS comes again that a worker could do nothing with while runs wait",
+    "HINT_LOST_SECONDS": "how long a run waits before its hint in SQS counts as lost",
+    "HINT_LOOK_SECONDS": "how often a worker with SQS looks at the table without a hint",
+    "ROUND_SECONDS": "how long after a round of the clock the next one is made while there are runs, with SQS",
+    "SWEEP_SECONDS": "how often expired sessions, invitations and attempts are forgotten",
+    "UNREADY_SECONDS": "how long a stopping instance behind a proxy still answers, so that the proxy sees it",
     "SLOTS_PROBED_MAX": "the most slots that are looked for on a model server",
     "FIRST_TOKEN_SECONDS_MAX": "how long a model server may take to its first token, loading included",
     "TOKEN_GAP_SECONDS_MAX": "how long a model server may be silent within an answer",
+    "HOSTED_SLOTS": "runs at once at a hosted provider, when nobody says how many (`KIRA_HOSTED_SLOTS`)",
+    "HOSTED_RUN_SECONDS_MAX": "how long a run of a hosted model may go in a function on AWS",
+    "BATCH_BEGIN_SECONDS": "how much time such a function must have left to begin another run",
+    "BATCH_END_SECONDS": "how long before its end it hands back what is not done",
     "MODEL_CHANGE_SECONDS": "how long a run waits for a model that is not loaded before the busy server makes room",
     "SERVER_LOOK_SECONDS": "how often a model server that works is looked at",
     "STREAMS_PER_USER_MAX": "open event streams of one user",
@@ -118,7 +136,32 @@ FIXED = {
     "DATABASE_WAITING_MAX": "calls that wait for the database; the next is refused",
     "COMMITS_TOGETHER_MAX": "changes that share one commit",
     "TRANSACTION_SECONDS_MAX": "how long a transaction may stay open",
+    "DATABASE_CONNECTIONS_MAX": "connections of one process to PostgreSQL",
+    "DATABASE_CONNECTIONS_MIN": "connections that a process keeps open",
+    "DATABASE_CONNECT_SECONDS_MAX": "how long PostgreSQL may take to answer a connection",
+    "DATABASE_POOL_SECONDS_MAX": "how long a statement waits for a connection",
+    "STATEMENT_SECONDS_MAX": "a statement in PostgreSQL",
+    "LOCK_SECONDS_MAX": "how long a statement in PostgreSQL waits for a lock",
+    "REPLICA_SECONDS_MAX": "how long a replica may take to answer before the primary does",
+    "REPLICA_LAG_SECONDS_MAX": "how far a replica may lag and still be asked",
+    "REPLICA_LOOK_SECONDS": "how often a replica is looked at",
     "SNAPSHOTS_KEPT_MAX": "snapshots that upgrades leave behind; the oldest goes",
+    "OBJECT_NAME_CHARACTERS_MAX": "the name of an object",
+    "OBJECT_ACCESS_SECONDS": "how long credentials for one user's objects are used before new ones are asked for",
+    "OBJECT_ADDRESS_SECONDS": "how long an address for an upload or a download counts",
+    "OBJECT_USERS_KEPT_MAX": "users whose credentials for objects one process keeps",
+    "MAIL_SECONDS_MAX": "how long a mail server may take to answer",
+    "AWS_SECONDS_MAX": "how long a service of AWS may take to answer a small question",
+    "DATABASE_WAKE_SECONDS": "how long a function waits for a database that sleeps while nobody asks",
+    "DATABASE_CONNECTIONS_PER_FUNCTION": "connections of one function to PostgreSQL",
+    "FUNCTION_ANSWER_SECONDS": "how long before its end a function answers that it took too long",
+    "BACKUPS_KEPT": "backups that were made by themselves (`KIRA_BACKUP_KEEP`)",
+    "BACKUP_LOOK_SECONDS": "how often Kira looks whether a backup is due",
+    "BACKUP_RETRY_SECONDS": "how long after a failed backup it is tried again",
+    "JOURNAL_BYTES_MUCH": "a journal of SQLite's that `kira doctor` warns of",
+    "BACKUP_PART_BYTES": "a part in which a backup goes to or comes from S3",
+    "BACKUP_PARTS_MAX": "parts of one backup; a larger one has larger parts",
+    "BACKUP_REQUEST_SECONDS_MAX": "how long one request to S3 may take",
 }
 
 UNITS = ("BYTES", "CHARACTERS", "SECONDS", "MILLISECONDS", "TOKENS", "ITEMS", "MESSAGES")
@@ -126,7 +169,8 @@ UNITS = ("BYTES", "CHARACTERS", "SECONDS", "MILLISECONDS", "TOKENS", "ITEMS", "M
 
 def settings_page() -> str:
     """Return docs/settings.md."""
-    rows = [_setting(name, field) for name, field in LocalSettings.model_fields.items()]
+    fields = sorted(LocalSettings.model_fields.items(), key=lambda each: each[0] in RemoteSettings.model_fields)
+    rows = [_setting(name, field) for name, field in fields]
     alone = ", ".join(f"`KIRA_LIMIT_{name.upper()}`" for name in DEFAULTS if name in OFF_ALONE)
     return SETTINGS_HEAD + "\n".join(rows) + "\n" + SETTINGS_TAIL.format(alone=alone)
 
@@ -172,7 +216,7 @@ def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "the platform's folder for data"
     value: Any = field.default
-    if value is None:
+    if value is None or value == ():
         return ""
     if isinstance(value, tuple):
         value = ",".join(value)

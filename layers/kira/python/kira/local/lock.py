@@ -1,4 +1,4 @@
-"""The lock of a data folder: any number of Kira's processes may use the data, and only a restore has it alone."""
+"""The lock of a data folder: many processes of Kira's may use the data, and only a restore or a move has it alone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FILE_NAME = "kira.lock"
 PATIENCE_SECONDS = 2.0
 PAUSE_SECONDS = 0.02
 
-BEING_RESTORED = "The data in {folder} is just being restored. Wait for `kira restore` to end and start again."
-IN_USE = "Kira runs on {folder}. Stop it (Ctrl+C where it runs), restore, and start it again."
+BEING_RESTORED = "The data in {folder} is just being restored or moved. Wait for that to end and start again."
+IN_USE = "Kira runs on {folder}. Stop it first (Ctrl+C where it runs), and start it again afterwards."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Share:
 def share(folder: Path) -> Iterator[Share]:
     """Use the data in `folder` beside others.
 
-    Raises Conflict while it is being restored, WrongSetting when the folder cannot be used.
+    Raises Conflict while it is being restored or moved, WrongSetting when the folder cannot be used.
     """
     with _opened(folder) as file:
         if not _taken(file, fcntl.LOCK_SH, PATIENCE_SECONDS):
@@ -55,6 +55,13 @@ def alone(folder: Path) -> Iterator[None]:
             raise Conflict(IN_USE.format(folder=folder))
         Share(file).tell("")
         yield
+
+
+@contextmanager
+def sole(path: Path) -> Iterator[bool]:
+    """Be the only one behind the lock file `path`; yields False, at once, when somebody else is."""
+    with path.open("a+", encoding="utf-8") as file:
+        yield _taken(file, fcntl.LOCK_EX, 0)
 
 
 def address_of(folder: Path) -> str | None:

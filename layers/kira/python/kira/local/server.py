@@ -17,8 +17,15 @@ from fastapi import FastAPI
 
 from kira.domain.accounts import AccountsMode
 from kira.domain.errors import Forbidden, KiraError, WrongSetting
-from kira.domain.limits import CONNECTIONS_WAITING_MAX
+from kira.domain.limits import (
+    CONNECTIONS_WAITING_MAX,
+    MODEL_MISSED_SECONDS,
+    PLACES_SECONDS,
+    SWEEP_SECONDS,
+    UNREADY_SECONDS,
+)
 from kira.jobs.chores import every
+from kira.jobs.clock import Rounds
 from kira.jobs.line import Herald
 from kira.jobs.telling import Telling
 from kira.jobs.worker import Worker
@@ -34,8 +41,9 @@ log = logging.getLogger("kira")
 
 DASHBOARD = Path(__file__).parent / "dashboard"
 STREAMS_CLOSE_SECONDS = 1
-SWEEP_SECONDS = 3_600
 FIRST_SWEEP_SECONDS = 60
+CLOCK_SECONDS = 300
+FIRST_BACKUP_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +88,37 @@ def listen(settings: LocalSettings) -> socket.socket:
 
 def kira_of(settings: LocalSettings, world: Local, *, alone: bool) -> Kira:
     """Build every service on `world`; `alone` when Kira has one user."""
-    return Kira(world, settings.accounts, settings.limits(alone=alone))
+    roster = world.roster if world.works else None  # without a worker here the engine itself knows them
+    return Kira(
+        world, settings.accounts, settings.limits(alone=alone), roster=roster, alarm=world.alarm, letters=world.letters
+    )
 
 
-def worker_of(kira: Kira, settings: LocalSettings) -> Worker:
+def herald_of(kira: Kira, world: Local) -> Herald:
+    """Build what watches the line."""
+    missed_s, hosted = MODEL_MISSED_SECONDS if world.shares else 0, frozenset(world.settings.hosted_models)
+    return Herald(world.queue, world.stream, world.engine, kira.line, world.roster, world.poll_s, missed_s, hosted)
+
+
+async def begin_rounds(kira: Kira, world: Local) -> None:
+    """Where hints go through SQS, look now for those that were lost, and then while there are runs."""
+    if world.alarm is not None:
+        herald = herald_of(kira, world)
+        rounds = Rounds(world.queue, herald, world.roster, world.clock, world.alarm, [kira.sessions.sweep])
+
+        async def go() -> None:
+            await world.engine.looked()  # before that nobody has any model, and all that wait would seem hopeless
+            await rounds.go()
+
+        world.alarm.wakes(go)
+        await world.alarm.set(world.clock.now())
+
+
+def worker_of(kira: Kira, world: Local) -> Worker:
     """Build the worker on Kira's world."""
-    world = kira.world
-    herald = Herald(world.queue, world.stream, world.engine, kira.line)
+    herald = herald_of(kira, world)
     telling = Telling(world.stream)
-    return Worker(kira.answering, world.engine, world.queue, herald, telling, settings.grace_s)
+    return Worker(kira.answering, world.engine, world.queue, herald, telling, world.settings.grace_s)
 
 
 async def is_alone(world: Local, settings: LocalSettings) -> bool:
@@ -103,18 +133,21 @@ async def serve(settings: LocalSettings, told: Callable[[Ready, Kira], None], *,
     Raises WrongSetting when a setting cannot work.
     """
     with contextlib.closing(listen(settings)) as bound, lock.share(settings.data) as share:
-        world = Local(settings, works=with_worker)
+        world = Local(settings, shares=not with_worker, works=with_worker)
         try:
+            await world.check()
             kira = kira_of(settings, world, alone=await is_alone(world, settings))
             token = await _local_token(kira)
             app = build(kira, pages=Dashboard(DASHBOARD))
-            server = _Server(_config(Door(app)))
+            server = _Server(_config(Door(app), settings))
             serving = asyncio.create_task(server.serve([bound]))
             await _until_started(server, serving)
             ready = Ready(_address(bound, settings.host), token)
+            stop = on_signals()
             share.tell(ready.address)
             told(ready, kira)
-            await _until_told_to_stop(kira, settings, app, serving, with_worker=with_worker)
+            await world.listen(kira.line)
+            await _until_told_to_stop(stop, kira, world, app, serving)
             share.tell("")
             server.should_exit = True
             await serving
@@ -123,44 +156,44 @@ async def serve(settings: LocalSettings, told: Callable[[Ready, Kira], None], *,
 
 
 async def _until_told_to_stop(
-    kira: Kira, settings: LocalSettings, app: FastAPI, serving: asyncio.Task[None], *, with_worker: bool
+    stop: asyncio.Event, kira: Kira, world: Local, app: FastAPI, serving: asyncio.Task[None]
 ) -> None:
-    """Work until a signal comes, then drain; readers see the end of what is finished meanwhile."""
-    stop = _on_signals()
-    sweeping = asyncio.create_task(every(SWEEP_SECONDS, kira.sessions.sweep, first_s=FIRST_SWEEP_SECONDS))
+    """Work until `stop`, then drain; readers see the end of what is finished meanwhile."""
+    chores = [
+        asyncio.create_task(every(SWEEP_SECONDS, kira.sessions.sweep, first_s=FIRST_SWEEP_SECONDS)),
+        asyncio.create_task(every(CLOCK_SECONDS, world.set_clock)),
+    ]
+    if world.schedule is not None:
+        look_s = world.schedule.look_s
+        chores.append(
+            asyncio.create_task(every(look_s, world.schedule.look, first_s=min(look_s, FIRST_BACKUP_SECONDS)))
+        )
+    await begin_rounds(kira, world)
     # The engine's libraries are loaded after the first answer: nobody waits for them before that.
-    worker = worker_of(kira, settings) if with_worker else None
-    working = asyncio.create_task(worker.run() if worker else kira.world.engine.start())
-    await _until(stop, serving, working if worker else None)
+    worker = worker_of(kira, world) if world.works else None
+    if worker is None:
+        await world.engine.start()
+        chores.append(asyncio.create_task(every(PLACES_SECONDS, herald_of(kira, world).look)))
+    working = asyncio.create_task(worker.run()) if worker else None
+    await _until(stop, serving, working)
     app.state.unready = "Kira is stopping. It will be back shortly."
-    if worker:
+    noticed = asyncio.create_task(asyncio.sleep(UNREADY_SECONDS if world.settings.proxies else 0))
+    if worker and working:
         worker.stop()
-    await working
-    sweeping.cancel()
+        await working
+    await noticed
+    for chore in chores:
+        chore.cancel()
 
 
-async def work(settings: LocalSettings) -> None:
-    """Only work on runs, until SIGTERM or SIGINT, then drain."""
-    with lock.share(settings.data):
-        world = Local(settings)
-        try:
-            worker = worker_of(kira_of(settings, world, alone=True), settings)
-            stop = _on_signals()
-            working = asyncio.create_task(worker.run())
-            await _until(stop, working)
-            worker.stop()
-            await working
-        finally:
-            await world.close()
-
-
-def _config(door: Door) -> uvicorn.Config:
+def _config(door: Door, settings: LocalSettings) -> uvicorn.Config:
     return uvicorn.Config(
         door,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=settings.proxies is not None,
+        forwarded_allow_ips=settings.proxies or "",
         lifespan="off",
         backlog=CONNECTIONS_WAITING_MAX,
         timeout_graceful_shutdown=STREAMS_CLOSE_SECONDS,
@@ -176,7 +209,8 @@ async def _local_token(kira: Kira) -> str | None:
     return kira.tokens.local()
 
 
-def _on_signals() -> asyncio.Event:
+def on_signals() -> asyncio.Event:
+    """Return what is set once SIGTERM or SIGINT came."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

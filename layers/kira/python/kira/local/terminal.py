@@ -80,26 +80,57 @@ def new_password() -> str:
 
 
 @contextmanager
-def progress(label: str, console: Console | None = None, after_s: float = SHOWN_AFTER_SECONDS) -> Iterator[Tell]:
-    """Show how far a piece of work is, once it has taken `after_s` seconds; call what it yields as it goes."""
+def progress(
+    label: str, console: Console | None = None, after_s: float = SHOWN_AFTER_SECONDS, *, unit: str | None = None
+) -> Iterator[Tell]:
+    """Show how far a piece of work is, once it has taken `after_s` seconds; call what it yields as it goes.
+
+    With a `unit` it is also shown how many of them are done in a second.
+    """
     console = console or aside()
-    shown = _Bar(label, console, after_s) if console.is_terminal else _Lines(label, console, after_s)
+    pace = _Pace(unit)
+    shown = _Bar(label, console, after_s, pace) if console.is_terminal else _Lines(label, console, after_s, pace)
     try:
         yield shown.tell
     finally:
         shown.close()
 
 
+class _Pace:
+    """How fast a piece of work goes, from when it was first told: it may go on where an earlier one stopped."""
+
+    def __init__(self, unit: str | None) -> None:
+        self._unit = unit
+        self._first: tuple[float, int] | None = None
+
+    def told(self, done: int, total: int, *, with_end: bool) -> str:
+        now = time.monotonic()
+        began, before = self._first = self._first or (now, done)
+        if not self._unit or done == before or now == began:
+            return ""
+        rate = (done - before) / (now - began)
+        end = f", {max(0, total - done) / rate:,.0f} s to go" if with_end else ""
+        return f"{rate:,.0f} {self._unit}/s{end}"
+
+
 class _Bar:
-    def __init__(self, label: str, console: Console, after_s: float) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    def __init__(self, label: str, console: Console, after_s: float, pace: _Pace) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[pace]}"),
+            TimeRemainingColumn(),
+        )
+        self._pace = pace
         self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task(label, total=None)
+        self._task = self._bar.add_task(label, total=None, pace="")
         self._begins = time.monotonic() + after_s
         self._live = False
 
     def tell(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        pace = self._pace.told(done, total, with_end=False)
+        self._bar.update(self._task, completed=done, total=total, pace=pace)
         if not self._live and time.monotonic() >= self._begins:
             self._live = True
             self._bar.start()
@@ -110,16 +141,19 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, label: str, console: Console, after_s: float) -> None:
+    def __init__(self, label: str, console: Console, after_s: float, pace: _Pace) -> None:
+        self._pace = pace
         self._label = label
         self._console = console
         self._next = time.monotonic() + after_s
 
     def tell(self, done: int, total: int) -> None:
+        pace = self._pace.told(done, total, with_end=True)
         now = time.monotonic()
         if now >= self._next and total > 0:
             self._next = now + LINES_EVERY_SECONDS
-            self._console.print(f"{self._label}: {100 * done // total} %", markup=False)
+            shown = f" ({pace})" if pace else ""
+            self._console.print(f"{self._label}: {100 * done // total} %{shown}", markup=False)
 
     def close(self) -> None:
         pass

@@ -60,6 +60,13 @@ class Statements(Transaction, Protocol):
     async def run(self, calls: Sequence[Call]) -> list[Result]:
         """Run `calls` in one transaction and one round trip; raises NoRow when a `must` call has none."""
 
+    async def look(self, front: Sequence[Call], calls: Sequence[Call]) -> list[Result]:
+        """Run `front`, then `calls`, which only read; as with `run`, but a replica may answer `calls`.
+
+        It does so only where it shows all that this user wrote before. When `front` is refused, nothing is told.
+        Raises UnprovenStatement when one of `calls` writes.
+        """
+
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction for work that reads, decides and writes; an exception undoes it."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -120,6 +120,20 @@ class Fleet:
     def slots(self) -> int:
         """How many runs can go at once on all servers."""
         return sum(server.slots for server in self.servers)
+
+    def joined(self, others: Iterable[Fleet]) -> Fleet:
+        """Return this fleet together with `others`: every model once, every server, the first default that is real."""
+        fleets = [self, *others]
+        models: dict[str, Model] = {}
+        for fleet in fleets:
+            for model in fleet.models:
+                known = models.get(model.name)
+                models[model.name] = replace(known, loaded=known.loaded or model.loaded) if known else model
+        real = [model.name for model in models.values() if not model.demo]
+        default = next((fleet.default for fleet in fleets if fleet.default in real), self.default)
+        servers = tuple(server for fleet in fleets for server in fleet.servers)
+        advice = None if real else next((fleet.advice for fleet in fleets if fleet.advice), None)
+        return Fleet(tuple(sorted(models.values(), key=lambda model: model.demo)), servers, default, advice)
 
 
 class Engine(Protocol):

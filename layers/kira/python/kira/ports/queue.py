@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,21 +31,37 @@ class Lost:
     run_id: str
     conversation_id: str | None
     kind: str
+    model: str
     attempt: int
     end: State | None
 
 
 class Queue(Protocol):
-    """The `runs` table seen as a fair queue."""
+    """The `runs` table seen as a fair queue.
 
-    def send(self) -> None:
-        """Hint that a run was inserted or handed back; a lost hint costs time only."""
+    A run is queued by its row. Hints only tell where to look: they may be lost, doubled or late.
+    """
 
-    async def receive(self, room: Mapping[str, int], worker: str) -> Sequence[Claim]:
-        """Claim at most `room[model]` runs of each model, in fair order, under leases of `worker`."""
+    async def send(self, user_id: str, run_id: str, model: str) -> None:
+        """Hint that a run waits, once its row is committed; a hint that cannot be sent is written to the log."""
+
+    async def send_again(self) -> int:
+        """Send hints for runs that have waited so long that theirs seem lost; return how many."""
+
+    def wake(self) -> None:
+        """Let whoever waits in this process look again: a slot became free, or this process is to stop."""
+
+    async def receive(self, room: Mapping[str, int], worker: str, patient: Collection[str] = ()) -> Sequence[Claim]:
+        """Claim at most `room[model]` runs of each model, in fair order, under leases of `worker`.
+
+        Of the models in `patient` only those that have waited HOLD_BACK_SECONDS: another worker may be quicker.
+        """
 
     async def extend(self, claims: Sequence[Claim]) -> set[str]:
         """Renew the leases of `claims`; return the ids of the runs whose lease was lost."""
+
+    def done(self, claim: Claim) -> None:
+        """Take note that the work on a claim is over, however it ended: its hint is not needed any more."""
 
     def interrupt(self) -> None:
         """Hint that a running run was asked to stop."""
@@ -69,5 +85,14 @@ class Queue(Protocol):
     async def places(self) -> Sequence[Place]:
         """Return every waiting run in the order in which it will be received."""
 
-    async def wait(self, seconds: float) -> None:
-        """Return when a hint came, or after `seconds`."""
+    async def open(self) -> int:
+        """Return how many runs wait or go."""
+
+    async def wait(self, seconds: float, free: int) -> bool:
+        """Return at a hint or a wake-up, or after `seconds`; say whether a hint tells of runs that wait.
+
+        Hints that only one process receives are asked for as long as `free` further runs could begin here.
+        """
+
+    async def close(self) -> None:
+        """Ask for no more hints, and leave those that led to nothing here to other processes."""

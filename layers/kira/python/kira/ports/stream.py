@@ -31,8 +31,14 @@ class Said:
 class Stream(Protocol):
     """Append by the one who works on a run; read by everybody of that user."""
 
-    async def append(self, source: Source, attempt: int, said: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Add what a run said, as pairs of event kind and data; numbers them, rising, from `attempt`'s first on."""
+    async def append(
+        self, source: Source, attempt: int, said: Sequence[tuple[str, dict[str, Any]]], *, works: bool = False
+    ) -> None:
+        """Add what a run said, as pairs of event kind and data; numbers them, rising, from `attempt`'s first on.
+
+        `works` when the one speaks who works on the attempt: several processes may tell of a run that waits for its
+        attempt, but only one works on it. What is said of an attempt after a later one has begun is left out.
+        """
 
     def follow(self, user_id: str, run_id: str, after: int) -> AsyncIterator[list[Event]]:
         """Yield batches of events numbered above `after` as they come; ends after the last event of the run.

@@ -203,7 +203,7 @@ class Accounts:
         attempts = [to_account(row["email"])]
         await self.attempts.take(attempts)
         if not await self.passwords.matches(row["password_hash"], current):
-            raise wrong("current", "This is not your present password.")
+            raise wrong("current", "This is not your current password.")
         hashes = {"checked_hash": row["password_hash"], "fresh_hash": await self.passwords.hash(password)}
         others = {"session_id": visit.session_id, "now": self.clock.now()}
         try:

@@ -9,8 +9,15 @@ from kira.domain import texts
 from kira.domain.conversations import Asked, Message
 from kira.domain.errors import Invalid, NotFound, QueueFull, RateLimited
 from kira.domain.ids import new_id
-from kira.domain.limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, RUNS_WAITING_PER_USER_MAX, Limit
+from kira.domain.limits import (
+    HINT_LOST_SECONDS,
+    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    RUNS_WAITING_PER_USER_MAX,
+    Limit,
+)
+from kira.domain.moments import SECOND
 from kira.domain.runs import Kind, Run, State
+from kira.ports.alarm import Alarm
 from kira.ports.clock import Clock
 from kira.ports.database import Call, NoRow
 from kira.ports.queue import Queue
@@ -49,6 +56,7 @@ class Admission:
     models: Models
     line: Line
     limit: Limit | None
+    alarm: Alarm | None = None
 
     async def ask(self, visit: Visit, question: Question) -> Asked:
         """Accept a question and queue the run that answers it; a repeat with the same key gives the first again.
@@ -122,7 +130,7 @@ class Admission:
             "background": 0,
             "message_id": message_id,
             "model": model,
-            "default_model": self.models.default,
+            "default_model": self.models.default if model is None else model,
             "waiting_max": RUNS_WAITING_PER_USER_MAX,
             "now": now,
         }
@@ -134,7 +142,9 @@ class Admission:
         source = Source(visit.user_id, run_id, message.conversation_id, Kind.REPLY)
         said = {"position": position, "wait_s": wait_s, "message_id": message.id}
         await self.stream.append(source, 1, [("queued", said)])
-        self.queue.send()
+        await self.queue.send(visit.user_id, run_id, model)
+        if self.alarm is not None:
+            await self.alarm.set(now + HINT_LOST_SECONDS * SECOND)
         return Run(
             id=run_id,
             kind=Kind.REPLY,

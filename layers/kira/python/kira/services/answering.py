@@ -44,6 +44,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """What the end of a run left: the id of its answer, if one is kept, and of the run that makes a title, if any."""
+
+    answer_id: str | None = None
+    title_run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """Loads a run's context and writes its end, each in one round trip."""
 
@@ -64,8 +72,8 @@ class Answering:
         is_untitled = all(line.role == "user" for line in said) and found[-1]["titled_by"] == "words"
         return Task(Prompt(claim.model, [*system, *said], ANSWER_TOKENS_MAX), is_untitled)
 
-    async def end(self, claim: Claim, outcome: Outcome, *, is_untitled: bool) -> str | None:
-        """Write the end of a run in one transaction; return the id of the answer, if one is kept.
+    async def end(self, claim: Claim, outcome: Outcome, *, is_untitled: bool) -> Ended:
+        """Write the end of a run in one transaction; return what it left.
 
         Raises NoRow when the lease is no longer held: then somebody else ended the run, and nothing is written.
         """
@@ -79,11 +87,13 @@ class Answering:
             calls.append(Call("conversations.titled", named))
         tokens = outcome.finished.completion_tokens + outcome.finished.prompt_tokens // 8 if outcome.finished else 0
         calls.append(Call("runs.settle", {"run_id": claim.run_id, "tokens": max(tokens, TYPICAL_TOKENS_MIN)}))
+        title_run: str | None = None
         if answer_id is not None and is_untitled and outcome.state is State.DONE and claim.model not in NAMELESS:
-            calls.append(self._title_run(claim, answer_id))
+            title_run = new_id()
+            calls.append(self._title_run(claim, answer_id, title_run))
         results = await self.database.of(claim.user_id).run(calls)
-        kept: str | None = results[0].rows[0]["answer_id"]
-        return kept
+        # A user with too many waiting runs gets no title.
+        return Ended(results[0].rows[0]["answer_id"], title_run if results[-1].rows else None)
 
     def _finish(self, claim: Claim, outcome: Outcome, answer_id: str | None) -> Call:
         finished, failure = outcome.finished, outcome.failure
@@ -122,9 +132,9 @@ class Answering:
         }
         return [Call("messages.answer", answer), Call("conversations.answered", shown)]
 
-    def _title_run(self, claim: Claim, answer_id: str) -> Call:
+    def _title_run(self, claim: Claim, answer_id: str, run_id: str) -> Call:
         params = {
-            "run_id": new_id(),
+            "run_id": run_id,
             "kind": Kind.TITLE,
             "background": 1,
             "message_id": answer_id,

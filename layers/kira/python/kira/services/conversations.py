@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kira.domain import search, texts
+from kira.domain import excerpts, search, texts
 from kira.domain.conversations import Conversation, Hit, Message, Page
 from kira.domain.errors import NotFound
 from kira.domain.ids import new_id
@@ -32,9 +33,9 @@ class Conversations:
         """Return at most `items` conversations, last changed first, after the cursor `before`."""
         params = {"items": items + 1}
         if before is None:
-            found = await visit.query("conversations.page", params)
+            found = await visit.look("conversations.page", params)
         else:
-            found = await visit.query("conversations.page_before", {**params, "before": before})
+            found = await visit.look("conversations.page_before", {**params, "before": before})
         shown = [rows.conversation(row) for row in found[:items]]
         return Page(shown, shown[-1].id if len(found) > items else None)
 
@@ -80,11 +81,7 @@ class Conversations:
         )
         if not removed.changes:
             raise NotFound
-        for row in stopped.rows:
-            if row["state"] == "cancelled":
-                source = Source(visit.user_id, row["id"], conversation_id, row["kind"])
-                await self.stream.append(source, row["attempt"], [("cancelled", {})])
-        self.queue.interrupt()
+        await self._stop(visit, conversation_id, stopped.rows)
 
     async def messages(
         self, visit: Visit, conversation_id: str, items: int, before: str | None
@@ -104,21 +101,18 @@ class Conversations:
         return Page(shown, cursor), [rows.run(row) for row in runs.rows]
 
     async def remove_message(self, visit: Visit, message_id: str) -> None:
-        """Delete a message and everything below it; raises NotFound."""
+        """Delete a message and everything below it; the runs about them stop. Raises NotFound."""
         row = _only(await visit.query("messages.one", {"message_id": message_id}))
-        await visit.run(
+        named, now = {"message_id": message_id}, self.clock.now()
+        place = {"conversation_id": row["conversation_id"], "now": now}
+        stopped, _, _ = await visit.run(
             [
-                Call("messages.remove", {"message_id": message_id}),
-                Call(
-                    "messages.unshow",
-                    {
-                        "conversation_id": row["conversation_id"],
-                        "parent_id": row["parent_id"],
-                        "now": self.clock.now(),
-                    },
-                ),
+                Call("runs.cancel_below", {**named, **place}),
+                Call("messages.remove", named),
+                Call("messages.unshow", {**place, "parent_id": row["parent_id"]}),
             ]
         )
+        await self._stop(visit, row["conversation_id"], stopped.rows)
 
     async def search(self, visit: Visit, text: str, items: int) -> Page[Hit]:
         """Return the user's own messages that match, newest first."""
@@ -127,7 +121,15 @@ class Conversations:
             await visit.check()
             return Page([])
         params = {"match": self.database.match(query, visit.user_id), "items": items}
-        return Page([_hit(row, query.words) for row in await visit.query("search.messages", params)])
+        return Page([_hit(row, query) for row in await visit.look("search.messages", params)])
+
+    async def _stop(self, visit: Visit, conversation_id: str, stopped: Sequence[Row]) -> None:
+        """Say the end of the waiting runs among `stopped`; the running ones are stopped by their worker."""
+        for row in stopped:
+            if row["state"] == "cancelled":
+                source = Source(visit.user_id, row["id"], conversation_id, row["kind"])
+                await self.stream.append(source, row["attempt"] + 1, [("cancelled", {})])
+        self.queue.interrupt()
 
 
 def _only(found: list[Row]) -> Row:
@@ -136,6 +138,7 @@ def _only(found: list[Row]) -> Row:
     return found[0]
 
 
-def _hit(row: Row, words: frozenset[str]) -> Hit:
-    part = search.excerpt(row["content"], words)
-    return Hit(row["conversation_id"], row["id"], row["title"], row["role"], part, row["created_at"])
+def _hit(row: Row, query: search.Query) -> Hit:
+    part = excerpts.excerpt(row["content"], query)
+    place = (row["conversation_id"], row["id"], row["title"], row["role"])
+    return Hit(*place, part.text, part.marked, row["created_at"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from kira.domain.accounts import AccountsMode
 from kira.domain.limits import Limit
+from kira.ports.alarm import Alarm
+from kira.ports.roster import Roster
 from kira.ports.world import World
 from kira.services.accounts import Accounts
 from kira.services.admission import Admission
@@ -23,16 +26,26 @@ from kira.services.visits import Visit
 from kira.services.waiting import Line
 from kira.services.widgets import Widgets
 
+if TYPE_CHECKING:
+    from kira.services.letters import Letters
+
 
 @dataclass(frozen=True)
 class Kira:
-    """What users can do, in one home. `limits` holds the limits that are on, by name."""
+    """What users can do, in one home. `limits` holds the limits that are on, by name.
+
+    `roster` knows the workers of other processes, where there may be any. `alarm` is set for what was queued, where
+    only a wake-up finds runs whose hints were lost.
+    """
 
     world: World
     accounts_mode: AccountsMode = AccountsMode.OFF
     limits: dict[str, Limit] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
     seats: Seats = field(default_factory=Seats)
+    roster: Roster | None = None
+    alarm: Alarm | None = None
+    letters: Letters | None = None
 
     def visit(self, access_token: str) -> Visit:
         """Begin a visit of the user whose access token this is.
@@ -67,7 +80,7 @@ class Kira:
     @cached_property
     def models(self) -> Models:
         """What can be chosen."""
-        return Models(self.world.engine)
+        return Models(self.world.engine, self.roster)
 
     @cached_property
     def conversations(self) -> Conversations:
@@ -80,7 +93,7 @@ class Kira:
         """Where runs are accepted or refused."""
         world = self.world
         limit = self.limits.get("conversation")
-        return Admission(world.clock, world.queue, world.stream, self.models, self.line, limit)
+        return Admission(world.clock, world.queue, world.stream, self.models, self.line, limit, self.alarm)
 
     @cached_property
     def runs(self) -> Runs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
 from kira.domain.errors import NotFound
@@ -49,7 +49,7 @@ class Runs:
         run = rows.run(found.rows[0])
         if stopped.rows and run.state is State.CANCELLED:
             source = Source(visit.user_id, run.id, run.conversation_id, run.kind)
-            await self.stream.append(source, found.rows[0]["attempt"], [("cancelled", {})])
+            await self.stream.append(source, found.rows[0]["attempt"] + 1, [("cancelled", {})])
         self.queue.interrupt()
         return run
 
@@ -78,7 +78,12 @@ class Runs:
         if not active and after is None:
             return
         unheard = set(active)  # one that ended between the table and the stream never says so
-        async for batch in self.stream.follow_user(visit.user_id, after):
+        held: dict[str, list[Said]] = {}
+        async for told in self.stream.follow_user(visit.user_id, after):
+            if told and told[0].event.number == 0:
+                batch = await self._active_of(visit, told, active, held)
+            else:
+                batch = list(_with_held(told, held))
             unheard.difference_update(said.source.run_id for said in batch)
             for said in batch:
                 if said.event.kind in ("done", "failed", "cancelled"):
@@ -92,6 +97,20 @@ class Runs:
                 unheard.clear()
                 if not active:
                     return
+
+    async def _active_of(
+        self, visit: Visit, told: list[Said], active: set[str], held: dict[str, list[Said]]
+    ) -> list[Said]:
+        """Leave out runs that ended elsewhere while nobody here listened: to the stream they still seem to go.
+
+        One that ended this very moment still says the rest of its text; what it said before is `held` for then.
+        """
+        if {said.source.run_id for said in told} - active:
+            active |= {str(row["id"]) for row in await visit.rows.query("runs.active")}
+        for said in told:
+            if said.source.run_id not in active:
+                held.setdefault(said.source.run_id, []).append(said)
+        return [said for said in told if said.source.run_id in active]
 
     async def _follow(self, visit: Visit, run_id: str, after: int) -> AsyncIterator[list[Event]]:
         """Follow a run; in silence the table is asked, because a worker in another process may have ended it."""
@@ -124,6 +143,13 @@ class Runs:
         if not found:
             raise NotFound
         return rows.run(found[0])
+
+
+def _with_held(told: list[Said], held: dict[str, list[Said]]) -> Iterator[Said]:
+    """Tell what was held of a run before the first that it says after all."""
+    for said in told:
+        yield from held.pop(said.source.run_id, ())
+        yield said
 
 
 async def _told(batch: list[Event]) -> AsyncIterator[list[Event]]:

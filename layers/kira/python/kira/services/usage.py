@@ -29,7 +29,7 @@ class Usages:
     async def by_day(self, visit: Visit, days: int) -> list[DayUsage]:
         """Return the usage of the last `days` days (UTC), newest first."""
         since = (self.clock.now() // DAY - days + 1) * DAY
-        found = await visit.query("runs.usage", {"since": since})
+        found = await visit.look("runs.usage", {"since": since})
         return [
             DayUsage(
                 day_of(int(row["day_number"]) * DAY),

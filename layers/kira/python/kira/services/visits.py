@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,9 @@ from kira.ports.clock import Clock
 from kira.ports.database import Call, Database, NoRow, Params, Result, Row, Statements, Transaction
 
 GUARDS = frozenset({"guard.session", "guard.api"})
+
+Work = Callable[[list[Call]], Awaitable[list[Result]]]
+"""Calls that run behind those it is given, in the same round trip."""
 
 
 def sentence(limit: Limit, wait_s: float) -> str:
@@ -57,17 +60,29 @@ class Visit:
             must=True,
         )
 
-    async def run(self, calls: Sequence[Call], *, limit: Limit | None = None) -> list[Result]:
+    async def run(
+        self, calls: Sequence[Call], *, limit: Limit | None = None, first: Sequence[Call] = ()
+    ) -> list[Result]:
         """Run `calls` behind the guard (and behind `limit`, where given) in one round trip.
 
-        Returns the results of `calls` alone. Raises Unauthenticated when the session has ended, RateLimited
-        with the true wait, and NoRow for a `must` call of the caller's own.
+        Where one of `first` must give a row and gives none, nothing is taken from `limit`. Returns the results of
+        `calls` alone. Raises Unauthenticated when the session has ended, RateLimited with the true wait, and NoRow for
+        a `must` call of the caller's own.
         """
-        front = [] if self._guarded else [self._guard()]
+        return await self._behind(lambda front: self.rows.run([*front, *calls]), limit, first)
+
+    async def look(self, name: str, params: Params | None = None) -> list[Row]:
+        """As `query`, for a read that a replica may answer: it shows what this user wrote, wherever they wrote it."""
+        calls = [Call(name, params or {})]
+        return (await self._behind(lambda front: self.rows.look(front, calls), None))[0].rows
+
+    async def _behind(self, work: Work, limit: Limit | None, first: Sequence[Call] = ()) -> list[Result]:
+        """Run `work` behind the guard, `first` and `limit`, and return the results of its own calls."""
+        front = [*([] if self._guarded else [self._guard()]), *first]
         if limit is not None:
             front.append(self.limit_call(limit))
         try:
-            results = await self.rows.run([*front, *calls])
+            results = await work(front)
         except NoRow as refused:
             await self._explain(refused, limit)
             raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from kira.domain import texts
@@ -14,7 +15,7 @@ from kira.domain.limits import TITLE_CHARACTERS_MAX, WIDGET_FRESH_SECONDS, WIDGE
 from kira.domain.moments import SECOND, to_text
 from kira.domain.widgets import TITLES, Widget, WidgetKind, checked_settings
 from kira.ports.clock import Clock
-from kira.ports.database import Call, Row
+from kira.ports.database import Call, NoRow, Row
 from kira.ports.queue import Queue
 from kira.services.models import Models
 from kira.services.usage import Usages
@@ -23,6 +24,10 @@ from kira.services.waiting import Line
 
 USAGE_DAYS = 14
 RECENT_ITEMS = 8
+REFRESH_SECONDS_MAX = 10
+"""After so long another may make what a widget shows: whoever began is gone."""
+LOOK_SECONDS = 0.05
+"""How often those who wait look whether it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,6 @@ class Widgets:
     usages: Usages
     line: Line
     limit: Limit | None
-    _going: dict[tuple[str, str], asyncio.Future[Widget]] = field(default_factory=dict)
 
     async def all(self, visit: Visit) -> list[Widget]:
         """Return the user's widgets in their order."""
@@ -101,44 +105,37 @@ class Widgets:
             raise NotFound
 
     async def refresh(self, visit: Visit, widget_id: str) -> Widget:
-        """Bring a widget up to date; whoever asks meanwhile gets the same answer, and a fresh one is not made again.
+        """Bring a widget up to date; whoever asks meanwhile, on any instance, gets what one of them makes.
 
-        Raises NotFound and RateLimited.
+        A fresh one is not made again and takes nothing from the limit. Raises NotFound and RateLimited.
         """
-        key = (visit.user_id, widget_id)
-        going = self._going.get(key)
-        if going is not None:
-            await visit.check()
-            return await asyncio.shield(going)
-        future: asyncio.Future[Widget] = asyncio.get_running_loop().create_future()
-        self._going[key] = future
-        try:
-            widget = await self._refreshed(visit, widget_id)
-        except BaseException as error:
-            future.set_exception(error)
-            future.exception()  # whoever waits raises it; when nobody does, it was raised here already
-            raise
-        finally:
-            del self._going[key]
-        future.set_result(widget)
-        return widget
+        while True:
+            row = _only(await visit.query("widgets.one", {"widget_id": widget_id}))
+            widget, now = _widget(row), self.clock.now()
+            stale, until = now - WIDGET_FRESH_SECONDS * SECOND, now + REFRESH_SECONDS_MAX * SECOND
+            if widget.refreshed_at is not None and widget.refreshed_at > stale:
+                return widget
+            if (row["refreshing_until"] or 0) <= now and await self._is_mine(visit, widget_id, stale, until):
+                return await self._refreshed(visit, widget, until)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _refreshed(self, visit: Visit, widget_id: str) -> Widget:
-        found = await visit.query("widgets.one", {"widget_id": widget_id})
-        if not found:
-            raise NotFound
-        widget, now = _widget(found[0]), self.clock.now()
-        if widget.refreshed_at is not None and now - widget.refreshed_at < WIDGET_FRESH_SECONDS * SECOND:
-            return widget
-        await visit.run([], limit=self.limit)
-        content = await self._content(visit, widget)
-        params = {"widget_id": widget_id, "content": json.dumps(content), "now": now}
-        _, found_again = await visit.run(
-            [Call("widgets.refreshed", params), Call("widgets.one", {"widget_id": widget_id})]
-        )
-        if not found_again.rows:
-            raise NotFound
-        return _widget(found_again.rows[0])
+    async def _is_mine(self, visit: Visit, widget_id: str, stale: int, until: int) -> bool:
+        params = {"widget_id": widget_id, "stale": stale, "now": self.clock.now(), "until": until}
+        try:
+            await visit.run([], limit=self.limit, first=[Call("widgets.refreshing", params, must=True)])
+        except NoRow:
+            return False
+        return True
+
+    async def _refreshed(self, visit: Visit, widget: Widget, until: int) -> Widget:
+        try:
+            content = await self._content(visit, widget)
+        except BaseException:
+            await visit.execute("widgets.given_up", {"widget_id": widget.id, "until": until})
+            raise
+        params = {"widget_id": widget.id, "content": json.dumps(content), "now": self.clock.now()}
+        _, found = await visit.run([Call("widgets.refreshed", params), Call("widgets.one", {"widget_id": widget.id})])
+        return _widget(_only(found.rows))
 
     async def _content(self, visit: Visit, widget: Widget) -> dict[str, Any]:
         if widget.kind is WidgetKind.USAGE:
@@ -146,13 +143,14 @@ class Widgets:
         if widget.kind is WidgetKind.QUEUE:
             return await self._queue_content(visit)
         if widget.kind is WidgetKind.RECENT:
-            rows = await visit.query("conversations.page", {"items": RECENT_ITEMS})
+            rows = await visit.look("conversations.page", {"items": RECENT_ITEMS})
             named = [{"id": row["id"], "title": row["title"], "updated_at": to_text(row["updated_at"])} for row in rows]
             return {"items": named}
         return {}
 
     async def _queue_content(self, visit: Visit) -> dict[str, Any]:
         """Return slots and places; other users appear as numbers only."""
+        await self.models.settled()
         fleet = self.models.fleet()
         places = await self.queue.places()
         return {
@@ -164,6 +162,12 @@ class Widgets:
             "servers": [asdict(server) for server in fleet.servers],
             "advice": fleet.advice,
         }
+
+
+def _only(rows: Sequence[Row]) -> Row:
+    if not rows:
+        raise NotFound
+    return rows[0]
 
 
 def _widget(row: Row) -> Widget:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from kira.adapters.engine.hosted.config import HostedConfig
+from kira.adapters.engine.hosted.engine import HostedEngine
 from kira.adapters.engine.ollama import OllamaConfig, OllamaEngine
 from kira.ports.engine import Engine, Finished, Line, Notice, Piece, Prompt, Text
 
@@ -18,6 +20,18 @@ async def ollama_engine(*addresses: str, **settings: Any) -> AsyncIterator[Ollam
     """Open an engine over the servers at `addresses`, with the fields of OllamaConfig in `settings`."""
     quick = {"pause_min": 0.02, "pause_max": 0.1, "look": 5.0, "look_when_empty": 0.05, "look_timeout": 2.0}
     engine = OllamaEngine(OllamaConfig(addresses, **{**quick, **settings}))
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@asynccontextmanager
+async def hosted_engine(address: str, **settings: Any) -> AsyncIterator[HostedEngine]:
+    """Open an engine over the provider at `address`, with the fields of HostedConfig in `settings`."""
+    given: dict[str, Any] = {"key": "", "models": ("test:latest",), "rest_s": 0.05, **settings}
+    engine = HostedEngine(HostedConfig(f"{address}/v1", **given))
     await engine.start()
     try:
         yield engine

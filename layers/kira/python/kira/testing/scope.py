@@ -89,7 +89,10 @@ class _Prover:
         raise Unscoped(f"{name!r} is no table of one user")
 
     def _add(self, sources: Sources, node: exp.Expr) -> str:
-        if isinstance(node, exp.Table):
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Anonymous):
+            self._reached.add(id(node))  # its name was checked with the shape
+            table, alias = None, (node.alias or str(node.this.this)).lower()
+        elif isinstance(node, exp.Table):
             table, alias = self._table(node), (node.alias or node.name).lower()
         elif isinstance(node, exp.Subquery) and node.alias:
             table, alias = None, node.alias.lower()

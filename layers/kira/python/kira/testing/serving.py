@@ -14,7 +14,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from kira.adapters.clock.system import SystemClock
-from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.adapters.engine.scripted import ScriptedEngine
 from kira.adapters.queue.table import TableQueue
 from kira.adapters.stream.process import ProcessStream
@@ -71,7 +70,7 @@ class TestWorld:
 class Plan:
     """What to serve: the engine, the clock, the limits that are on, and the dashboard's folder if there is one.
 
-    Without `works` no worker takes the runs, so that all of them wait. `max_pages` bounds the database file.
+    Without `works` no worker takes the runs, so that all of them wait.
     """
 
     engine: Engine = field(default_factory=quick_engine)
@@ -79,7 +78,6 @@ class Plan:
     limits: tuple[Limit, ...] = ()
     dashboard: Path | None = None
     works: bool = True
-    max_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +113,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(database_file: Path, plan: Plan | None = None) -> AsyncIterator[Served]:
-    """Serve what `plan` says on the SQLite file, with accounts open to anybody, until the block ends."""
+async def serve(database: Database, plan: Plan | None = None) -> AsyncIterator[Served]:
+    """Serve what `plan` says on `database`, with accounts open to anybody, until the block ends; then close it."""
     plan = plan or Plan()
-    database = create_database(SqliteConfig(database_file, max_pages=plan.max_pages))
     world = _world(plan, database)
     kira = _kira(world, plan)
     try:
-        async with _working(kira) if plan.works else contextlib.nullcontext():
+        async with working(_worker_of(kira)) if plan.works else contextlib.nullcontext():
             app = build(kira, pages=Dashboard(plan.dashboard) if plan.dashboard else None)
             door = Door(app)
             with _bound() as listening:
@@ -145,16 +142,20 @@ def _kira(world: TestWorld, plan: Plan) -> Kira:
 
 
 @asynccontextmanager
-async def _working(kira: Kira) -> AsyncIterator[None]:
-    world = kira.world
-    herald = Herald(world.queue, world.stream, world.engine, kira.line)
-    worker = Worker(kira.answering, world.engine, world.queue, herald, Telling(world.stream), grace_s=0)
-    working = asyncio.create_task(worker.run())
+async def working(worker: Worker) -> AsyncIterator[None]:
+    """Let `worker` work until the block ends, and then drain."""
+    running = asyncio.create_task(worker.run())
     try:
         yield
     finally:
         worker.stop()
-        await working
+        await running
+
+
+def _worker_of(kira: Kira) -> Worker:
+    world = kira.world
+    herald = Herald(world.queue, world.stream, world.engine, kira.line)
+    return Worker(kira.answering, world.engine, world.queue, herald, Telling(world.stream), grace_s=0)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kira.adapters.vault.sealing import Sealing
 from kira.domain.keys import key_for
 
 
@@ -16,3 +17,11 @@ class MemoryVault:
     def key(self, purpose: str) -> bytes:
         """Return the 32 bytes of `purpose`."""
         return key_for(self.master, purpose)
+
+    async def seal(self, user_id: str, purpose: str, secret: bytes) -> bytes:
+        """Return `secret`, sealed."""
+        return Sealing().seal(self.key("seal"), user_id, purpose, secret)
+
+    async def open(self, user_id: str, purpose: str, sealed: bytes) -> bytes:
+        """Return the secret in `sealed`; raises Invalid."""
+        return Sealing().open(self.key("seal"), user_id, purpose, sealed)

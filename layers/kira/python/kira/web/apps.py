@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
-from kira import __version__
 from kira.services.kira import Kira
-from kira.web import auth, conversations, docs, errors, health, metrics, runs, widgets
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+from kira.web import auth, conversations, docs, health, metrics, runs, streams, widgets
+from kira.web.app import Lifespan, app_of
 
 AREAS: dict[str, tuple[APIRouter, ...]] = {
     "chat": (conversations.router, runs.router),
+    "stream": (streams.router,),
     "auth": (auth.router,),
     "widgets": (widgets.router,),
     "health": (health.router, metrics.router),
@@ -28,28 +24,10 @@ def build(kira: Kira | None, *areas: str, pages: ASGIApp | None = None, lifespan
 
     `pages` answers every address that no route knows.
     """
-    app = FastAPI(
-        title="Kira",
-        version=__version__,
-        description="A multi-user AI assistant that shares model slots fairly.",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan or _nothing,
-        separate_input_output_schemas=False,
-    )
-    app.state.kira = kira
-    errors.install(app)
-    for area in areas or AREAS:
-        for router in AREAS[area]:
-            # The routes themselves: an included router is searched anew by every request.
-            app.router.routes.extend(router.routes)
+    routers = [router for area in areas or AREAS for router in AREAS[area]]
+    app = app_of(kira, routers, pages=pages, lifespan=lifespan)
     app.add_route("/api/openapi.json", _openapi, include_in_schema=False)
     app.add_route("/api/docs", _docs, include_in_schema=False)
-    if pages is not None:
-        # Not mounted at "/": a mount would also take what a route refuses, and its 405 would become a 404.
-        app.router.default = pages
     return app
 
 
@@ -59,8 +37,3 @@ async def _openapi(request: Request) -> Response:
 
 async def _docs(request: Request) -> Response:
     return HTMLResponse(docs.page(request.app.openapi()), headers={"cache-control": "no-cache"})
-
-
-@asynccontextmanager
-async def _nothing(_: FastAPI) -> AsyncIterator[None]:
-    yield

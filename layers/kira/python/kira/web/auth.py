@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import Annotated
 
@@ -36,6 +37,8 @@ from kira.web.signed_in import Admin, KiraOf, SessionId, Visitor
 
 COOKIE = "kira_refresh"
 COOKIE_PATH = "/api/auth"
+ARRIVED, ARRIVED_BYTES = "kira_refreshed", 4
+"""A cookie that says nothing: that it changed tells a page that the refresh token of a page before it has arrived."""
 
 router = routes_of("auth")
 
@@ -60,9 +63,19 @@ class Keeper:
         self._set(signed_in.refresh_token, SESSION_SECONDS)
         return signed_in
 
+    def keep_next(self, signed_in: SignedIn) -> SignedIn:
+        """Do the same with the token that is in the place of a spent one, and let pages see that it has arrived."""
+        self.keep(signed_in)
+        self._show(secrets.token_hex(ARRIVED_BYTES), SESSION_SECONDS)
+        return signed_in
+
     def forget(self) -> None:
-        """Take the cookie away."""
+        """Take the cookies away."""
         self._set("", 0)
+        self._show("", 0)
+
+    def _show(self, value: str, seconds: int) -> None:
+        self._response.set_cookie(ARRIVED, value, seconds, secure=self._secure, samesite="strict")
 
     def _set(self, value: str, seconds: int) -> None:
         self._response.set_cookie(
@@ -106,7 +119,7 @@ async def refresh(kira: KiraOf, keeper: KeeperOf, token: RefreshToken = None) ->
     """Return a new access token and replace the refresh cookie; one that was used before ends its session."""
     if not token:
         raise Unauthenticated
-    return keeper.keep(await kira.accounts.refresh(token))
+    return keeper.keep_next(await kira.accounts.refresh(token))
 
 
 @router.post("/auth/sign-out", status_code=204)
@@ -153,9 +166,11 @@ async def end_session(kira: KiraOf, visit: Visitor, session_id: SessionId) -> No
 
 @router.post("/auth/invitations", status_code=201, response_model=InvitationShown)
 async def invite(kira: KiraOf, visit: Admin, request: Request, given: NewInvitation | None = None) -> InvitationShown:
-    """Invite somebody, as an admin; the address is shown once."""
+    """Invite somebody, as an admin; the address is shown once, and mailed where Kira has mail."""
     invitation = await kira.accounts.invite(visit, given.email if given else None)
     address = request.url.replace(path="/", query=f"invitation={invitation.token}", fragment="")
+    if kira.letters is not None:
+        await kira.letters.invite(given.email if given else None, str(address))
     return InvitationShown(url=str(address), expires_at=invitation.expires_at)
 
 

@@ -62,7 +62,7 @@ class Door:
             if message["type"] == "http.response.start":
                 begun = True
                 self.answered[message["status"]] += 1
-                message["headers"] = [*message["headers"], *SECURITY_HEADERS, *_limit_headers(scope)]
+                message["headers"] = [*message["headers"], *SECURITY_HEADERS, *_limit_headers(scope), *self._parting()]
             await send(message)
 
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -74,6 +74,10 @@ class Door:
         except _Exceeded:
             if not begun:
                 await answer(_too_large())(scope, receive, sent)
+
+    def _parting(self) -> list[tuple[bytes, bytes]]:
+        """While Kira stops, no proxy is to keep a connection that would be closed under its next request."""
+        return [(b"connection", b"close")] if getattr(self.app.state, "unready", None) else []
 
 
 def _bounded(receive: Receive) -> Receive:

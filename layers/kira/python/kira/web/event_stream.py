@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from kira.domain.errors import KiraError
+
+log = logging.getLogger("kira.web")
 
 PING = b": ping\n\n"
 HEADERS = [
@@ -44,7 +49,12 @@ class EventStream(Response):
                 task.cancel()
             await asyncio.gather(pump, gone, return_exceptions=True)
             self.seat.__exit__(None, None, None)
-        if not pump.cancelled() and (error := pump.exception()) is not None:
+        error = None if pump.cancelled() else pump.exception()
+        if isinstance(error, KiraError):
+            # What was read stays true: the reader comes back with the last number, here or at another instance.
+            log.warning("an event stream ended early: %s", error.message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif error is not None:
             raise error
 
     async def _pump(self, send: Send) -> None:

@@ -1,39 +1,14 @@
-"""Runs and their events over HTTP."""
+"""Runs over HTTP: where one stands, how to stop it, and which models there are."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, TypeVar
-
-from fastapi import Header
-from starlette.responses import Response
-
-from kira.domain.events import Event
-from kira.domain.limits import SESSION_LOOK_SECONDS
 from kira.domain.runs import Run
 from kira.ports.engine import Fleet
-from kira.ports.stream import Said
-from kira.services.visits import Visit
 from kira.web.areas import routes_of
-from kira.web.event_stream import PING, EventStream
 from kira.web.schemas import ModelsShown, RunOnlyShown, RunShown
 from kira.web.signed_in import KiraOf, RunId, Visitor
 
 router = routes_of("chat")
-
-Item = TypeVar("Item")
-LastEventId = Annotated[str | None, Header(description="The number of the last event that was read.")]
-TEXT = {"type": "string"}
-EVENT = {
-    "type": "object",
-    "description": "One event of the stream; `data` is one JSON object.",
-    "properties": {"id": TEXT, "event": TEXT, "data": TEXT},
-    "required": ["event", "data"],
-}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}}
-}
 
 
 @router.get("/runs/{run_id}", response_model=RunShown)
@@ -48,22 +23,6 @@ async def cancel_run(kira: KiraOf, visit: Visitor, run_id: RunId) -> dict[str, R
     return {"run": await kira.runs.cancel(visit, run_id)}
 
 
-@router.get("/runs/{run_id}/events", response_class=Response, responses=STREAM)
-async def follow_run(kira: KiraOf, visit: Visitor, run_id: RunId, last_event_id: LastEventId = None) -> Response:
-    """Follow what a run says, from the event after Last-Event-ID."""
-    seat = kira.seats.take(visit.user_id)
-    batches = await kira.runs.follow(visit, run_id, _number(last_event_id) or 0)
-    return EventStream(_frames(visit, batches), seat)
-
-
-@router.get("/events", response_class=Response, responses=STREAM)
-async def follow_all(kira: KiraOf, visit: Visitor, last_event_id: LastEventId = None) -> Response:
-    """Follow all of the user's active runs; says `idle` and ends when none is left."""
-    seat = kira.seats.take(visit.user_id)
-    batches = await kira.runs.follow_user(visit, _number(last_event_id))
-    return EventStream(_user_frames(visit, batches), seat)
-
-
 @router.get("/models", response_model=ModelsShown)
 async def list_models(kira: KiraOf, visit: Visitor) -> dict[str, object]:
     """List the models that can be chosen."""
@@ -72,40 +31,7 @@ async def list_models(kira: KiraOf, visit: Visitor) -> dict[str, object]:
     fleet: Fleet = kira.models.fleet()
     return {
         "items": fleet.models,
-        "default": kira.models.default,
+        "default": fleet.default,
         "servers": fleet.servers,
         "advice": fleet.advice,
     }
-
-
-async def _frames(visit: Visit, batches: AsyncIterator[list[Event]]) -> AsyncIterator[bytes]:
-    async for batch in _while_signed_in(visit, batches):
-        yield b"".join(event.frame() for event in batch) or PING
-
-
-async def _user_frames(visit: Visit, batches: AsyncIterator[list[Said]]) -> AsyncIterator[bytes]:
-    async for batch in _while_signed_in(visit, batches):
-        yield b"".join(_user_frame(said) for said in batch) or PING
-    yield b"event: idle\ndata: {}\n\n"
-
-
-async def _while_signed_in(visit: Visit, batches: AsyncIterator[list[Item]]) -> AsyncIterator[list[Item]]:
-    """Pass `batches` on until the session of the reader has ended."""
-    looked = time.monotonic()
-    async for batch in batches:
-        if time.monotonic() - looked > SESSION_LOOK_SECONDS:
-            looked = time.monotonic()
-            if not await visit.is_alive():
-                return
-        yield batch
-
-
-def _user_frame(said: Said) -> bytes:
-    event = Event(said.number, said.event.kind, said.event.data)
-    source = said.source
-    return event.frame(run_id=source.run_id, conversation_id=source.conversation_id, kind=source.kind)
-
-
-def _number(text: str | None) -> int | None:
-    """Return a Last-Event-ID as a number; what no stream of Kira's ever sent means from the start."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -125,13 +125,14 @@ class RunOnlyShown(Shown):
 
 
 class HitShown(Shown):
-    """A message that a search found."""
+    """A message that a search found; `marked` are the words of the excerpt that were looked for."""
 
     conversation_id: str
     message_id: str
     title: str
     role: str
     excerpt: str
+    marked: list[str]
     created_at: Moment
 
 

@@ -107,7 +107,7 @@ class ProfileChange(Given):
 
 
 class PasswordChange(Given):
-    """The present password and a new one."""
+    """The current password and a new one."""
 
     current: Password
     password: NewPassword

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGES_A_STEP = 1_000
+OPERATIONS_A_LOOK = 50_000
 Progress = Callable[[int, int], None]
 
 
@@ -22,17 +23,20 @@ class Check:
     counts: dict[str, int]
 
 
-def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None:
+def snapshot(
+    path: Path, target: Path, progress: Progress | None = None, *, pages: int = PAGES_A_STEP, folds: bool = True
+) -> None:
     """Copy the database at `path`, which may be in use, to `target`, which appears only when it is whole.
 
-    `progress` is told pages done and pages in all. Raises sqlite3.Error and OSError.
+    `progress` is told pages done and pages in all, after every step of `pages`. Unless it `folds`, the journal is left
+    as it is, also where no other program has the file open. Raises sqlite3.Error and OSError.
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(part, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
         os.close(descriptor)
         with (
-            closing(sqlite3.connect(_address(path, "rw"), uri=True, isolation_level=None)) as source,
+            closing(sqlite3.connect(_address(path, "rw" if folds else "ro"), uri=True, isolation_level=None)) as source,
             closing(sqlite3.connect(part)) as copy,
         ):
 
@@ -43,7 +47,7 @@ def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None
             # One reading transaction for the whole copy: without it every write of another program begins it again.
             source.execute("BEGIN")
             source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            source.backup(copy, pages=PAGES_A_STEP, progress=told, sleep=0.005)
+            source.backup(copy, pages=pages, progress=told, sleep=0.005)
             copy.execute("PRAGMA journal_mode = DELETE")
         with part.open("rb+") as written:
             os.fsync(written.fileno())
@@ -52,9 +56,13 @@ def snapshot(path: Path, target: Path, progress: Progress | None = None) -> None
         part.unlink(missing_ok=True)
 
 
-def check(path: Path) -> Check:
-    """Look a file over: whole, of which step, how many rows. Raises sqlite3.Error when it is no database."""
+def check(path: Path, stopped: Callable[[], bool] | None = None) -> Check:
+    """Look a file over: whole, of which step, how many rows.
+
+    Raises sqlite3.Error when it is no database, and when `stopped` says to end.
+    """
     with closing(sqlite3.connect(_address(path, "ro"), uri=True)) as connection:
+        connection.set_progress_handler(stopped, OPERATIONS_A_LOOK)
         found = damage(connection)
         if found is not None:
             return Check(found, None, {})  # a damaged file is not to be counted: reading it may fail anywhere
@@ -73,7 +81,7 @@ def damage(connection: sqlite3.Connection) -> str | None:
     """Return what is wrong with a database, or None (integrity_check and foreign_key_check)."""
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        return str(found)
+        return " ".join(str(found).split())  # it may have several lines, and a sentence has one
     orphans = connection.execute("PRAGMA foreign_key_check").fetchone()
     return f"a row of {orphans[0]} refers to nothing" if orphans else None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kira.domain.errors import UnprovenStatement
 
@@ -42,8 +43,27 @@ class Catalogue:
     tenant: Mapping[str, Statement]
     system: Mapping[str, Statement]
 
-    def refusal(self, name: str) -> UnprovenStatement:
-        """Return why `name` is not to be had on the way in that asked for it."""
+    def refuse_writes(self, names: Iterable[str]) -> None:
+        """Raise UnprovenStatement when one of the tenant statements `names` writes."""
+        for name in names:
+            if name in self.tenant and self.tenant[name].writes:
+                raise UnprovenStatement(f"The statement {name} writes, so no replica can run it.")
+
+    def chosen(self, name: str, params: Mapping[str, Any], user_id: str | None) -> tuple[Statement, Mapping[str, Any]]:
+        """Return the statement `name` of the way of `user_id` (None: across users), and what it is given.
+
+        Raises UnprovenStatement for a statement of no way or of the other one, and for a user that a caller named.
+        """
+        statement = (self.system if user_id is None else self.tenant).get(name)
+        if statement is None:
+            raise self._refusal(name)
+        if user_id is None:
+            return statement, params
+        if "user_id" in params:
+            raise UnprovenStatement(f"{name} was given a user_id; only the database sets it.")
+        return statement, {**params, "user_id": user_id}
+
+    def _refusal(self, name: str) -> UnprovenStatement:
         for way, there in (("database.of(user_id)", self.tenant), ("database.system", self.system)):
             if name in there:
                 return UnprovenStatement(f"The statement {name} runs through {way} only.")

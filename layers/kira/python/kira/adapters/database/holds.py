@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from kira.adapters.database.mail import Mail, Work, outcome_of
-from kira.adapters.database.session import Session, Step
+from kira.adapters.database.session import Filled, Session
 from kira.domain.errors import KiraError, Unavailable
 from kira.ports.database import Result
 
@@ -44,9 +44,9 @@ class Hold:
             self.leave()
             raise
 
-    async def run(self, steps: Sequence[Step]) -> list[Result]:
-        """Run `steps` in the transaction."""
-        work = Work(self._mail, steps)
+    async def run(self, filled: Sequence[Filled]) -> list[Result]:
+        """Run `filled` in the transaction."""
+        work = Work(self._mail, filled)
         if not self._put(work):
             raise _late()
         found: list[Result] = await work.future
@@ -88,7 +88,7 @@ class Hold:
             except queue.Empty:
                 return _late()
             if isinstance(order, Work):
-                outcome = lost or (outcome_of(session, order.steps) if order.is_wanted else None)
+                outcome = lost or (outcome_of(session, order.filled) if order.is_wanted else None)
                 if isinstance(outcome, Exception) and not session.is_open:
                     lost = outcome  # SQLite gave the transaction up; nothing may run outside of one
                 order.tell(outcome)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from kira.adapters.database.holds import Hold
 from kira.adapters.database.mail import Outcome, Work, outcome_of
-from kira.adapters.database.session import Session, Step
+from kira.adapters.database.session import Filled, Session
 from kira.domain.errors import KiraError
 from kira.domain.limits import COMMITS_TOGETHER_MAX
 
@@ -36,7 +36,7 @@ class Lane:
     def _read(self) -> None:
         while isinstance(item := self._waiting.get(), Work):
             if item.is_wanted:
-                item.tell(_read(self._session, item.steps))
+                item.tell(_read(self._session, item.filled))
         self._session.close()
 
     def _write(self) -> None:
@@ -62,12 +62,12 @@ class Lane:
         return [work for work in group if work.is_wanted]
 
 
-def _read(session: Session, steps: Sequence[Step]) -> Outcome:
-    if len(steps) == 1:
-        return outcome_of(session, steps)
+def _read(session: Session, filled: Sequence[Filled]) -> Outcome:
+    if len(filled) == 1:
+        return outcome_of(session, filled)
     try:
         session.command("BEGIN")  # several statements see the same moment
-        return outcome_of(session, steps)
+        return outcome_of(session, filled)
     except KiraError as error:
         return error
     finally:
@@ -93,7 +93,7 @@ def _write_all(session: Session, group: Sequence[Work]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     session.command("BEGIN IMMEDIATE")
     for work in group:
-        outcome = outcome_of(session, work.steps)
+        outcome = outcome_of(session, work.filled)
         if isinstance(outcome, Exception) and not session.is_open:
             raise outcome  # SQLite gave the whole transaction up, so nothing of the group happened
         outcomes.append(outcome)

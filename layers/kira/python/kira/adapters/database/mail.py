@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kira.adapters.database.session import Session, Step
+from kira.adapters.database.session import Filled, Session
 from kira.ports.database import Result
 
 Outcome = list[Result] | Exception | None
@@ -50,12 +50,12 @@ class Mail:
 class Work:
     """Statements that run together, and the future of who waits for them."""
 
-    __slots__ = ("future", "mail", "steps")
+    __slots__ = ("filled", "future", "mail")
 
-    def __init__(self, mail: Mail, steps: Sequence[Step]) -> None:
-        """Run `steps` for a caller in the loop of `mail`."""
+    def __init__(self, mail: Mail, filled: Sequence[Filled]) -> None:
+        """Run `filled` for a caller in the loop of `mail`."""
         self.mail = mail
-        self.steps = steps
+        self.filled = filled
         self.future: asyncio.Future[Any] = mail.loop.create_future()
 
     @property
@@ -68,9 +68,9 @@ class Work:
         self.mail.send([(self.future, outcome)])
 
 
-def outcome_of(session: Session, steps: Sequence[Step]) -> Outcome:
-    """Return what `steps` give in the transaction that is open, or the error that their caller is told."""
+def outcome_of(session: Session, filled: Sequence[Filled]) -> Outcome:
+    """Return what `filled` give in the transaction that is open, or the error that their caller is told."""
     try:
-        return session.all(steps)
+        return session.all(filled)
     except Exception as error:  # noqa: BLE001 - raised again where the caller waits; a lane outlives its work
         return error

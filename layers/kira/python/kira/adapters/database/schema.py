@@ -2,68 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kira.adapters.database.backup import check, counts, damage, snapshot
 from kira.adapters.database.failures import told_of
+from kira.adapters.database.keeper import NEVER
 from kira.adapters.database.places import make_private
 from kira.adapters.database.session import use_journal
+from kira.adapters.database.steps import LEDGER, SchemaStep, find_missing, read
+from kira.adapters.database.unfinished import UNFINISHED
 from kira.domain.errors import WrongSetting
 from kira.domain.limits import SNAPSHOTS_KEPT_MAX
 
 STEPS = Path(__file__).parent / "sql" / "schema" / "sqlite"
 BUSY_SECONDS = 30
-_LEDGER = (
-    "CREATE TABLE IF NOT EXISTS schema_steps ("
-    "number INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at BIGINT NOT NULL)"
-)
 _DROPS = re.compile(r"^-- drops (\w+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One numbered change of the schema; a line `-- drops <table>` says which table it means to lose."""
-
-    number: int
-    name: str
-    sql: str
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 (hex) of the step's text."""
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def steps(folder: Path = STEPS) -> list[Step]:
+def steps(folder: Path = STEPS) -> list[SchemaStep]:
     """Return the steps of `folder` in their order."""
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        number, _, name = path.stem.partition("_")
-        found.append(Step(int(number), name, path.read_text(encoding="utf-8")))
-    return found
+    return read(folder)
 
 
-def bring_up_to_date(path: Path, folder: Path = STEPS) -> list[Step]:
+def bring_up_to_date(path: Path, folder: Path = STEPS, *, folds: bool = True) -> list[SchemaStep]:
     """Apply the steps that the file at `path` lacks, all or none; return them.
 
-    Takes a snapshot before an existing file is changed. Raises WrongSetting when the file belongs to a newer Kira,
-    is not Kira's, has a step that was changed since, or a step fails; then the file is as it was.
+    Takes a snapshot before an existing file is changed; leaves the journal as it is unless it `folds`. Raises
+    WrongSetting when the file belongs to a newer Kira, is not Kira's, has a step that was changed since, or a step
+    fails; then the file is as it was.
     """
     wanted = steps(folder)
     make_private(path)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
         try:
-            if not _missing(_applied(connection), wanted, path):
+            missing = _missing(_applied(connection), wanted, path)
+            _refuse_unfinished(connection, path)
+            if not missing:
                 return []
             use_journal(connection)
+            if not folds:
+                connection.execute(NEVER)
             connection.execute("PRAGMA foreign_keys = OFF")  # a step may rebuild a table that others refer to
             connection.execute("BEGIN IMMEDIATE")
             # Asked again behind the lock: another process may have started at the same moment.
@@ -76,6 +60,14 @@ def bring_up_to_date(path: Path, folder: Path = STEPS) -> list[Step]:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
     return missing
+
+
+def lacking(connection: sqlite3.Connection, path: Path) -> list[SchemaStep]:
+    """Return the steps that the database of `connection` lacks; raises WrongSetting when it is not of this Kira."""
+    applied = _applied(connection)
+    if not applied:
+        raise WrongSetting(f"{path} is not a database of Kira's. Name another.")
+    return _missing(applied, steps(), path)
 
 
 def go_back(path: Path, kept: Path) -> None:
@@ -94,6 +86,19 @@ def go_back(path: Path, kept: Path) -> None:
         source.backup(target)
 
 
+def is_unfinished(connection: sqlite3.Connection) -> bool:
+    """Say whether `kira migrate` began to fill the database of `connection` and did not finish."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (UNFINISHED,)).fetchone() is not None
+
+
+def _refuse_unfinished(connection: sqlite3.Connection, path: Path) -> None:
+    if is_unfinished(connection):
+        raise WrongSetting(
+            f"{path} holds a migration that did not finish, so it is not used. "
+            "Say the same `kira migrate` again, or remove the file."
+        )
+
+
 def _applied(connection: sqlite3.Connection) -> dict[int, str] | None:
     """Return number and digest of the steps that were applied; None when there is not even a list of them."""
     try:
@@ -107,22 +112,13 @@ def _applied(connection: sqlite3.Connection) -> dict[int, str] | None:
     return None if tables else {}
 
 
-def _missing(applied: Mapping[int, str] | None, wanted: Sequence[Step], path: Path) -> list[Step]:
+def _missing(applied: Mapping[int, str] | None, wanted: Sequence[SchemaStep], path: Path) -> list[SchemaStep]:
     if applied is None:
         raise WrongSetting(f"{path} is a database, but not Kira's. Name another folder with KIRA_DATA.")
-    newest = wanted[-1].number if wanted else 0
-    if applied and max(applied) > newest:
-        raise WrongSetting(
-            f"{path} was written by a newer Kira (step {max(applied)}; this one knows {newest}). "
-            "Install that version again, or restore a backup of this one."
-        )
-    for step in wanted:
-        if step.number in applied and applied[step.number] != step.digest:
-            raise WrongSetting(f"Step {step.number} of the schema was changed after it was applied to {path}.")
-    return [step for step in wanted if step.number not in applied]
+    return find_missing(applied, wanted, str(path))
 
 
-def _upgrade(connection: sqlite3.Connection, missing: Sequence[Step], path: Path) -> None:
+def _upgrade(connection: sqlite3.Connection, missing: Sequence[SchemaStep], path: Path) -> None:
     """Apply `missing` in the transaction that is open; raises WrongSetting when the result is not sound."""
     before = counts(connection)
     if before and missing:
@@ -141,8 +137,8 @@ def _upgrade(connection: sqlite3.Connection, missing: Sequence[Step], path: Path
         raise WrongSetting(f"The data could not be brought to this version of Kira: {found}. {path} is as it was.")
 
 
-def _apply(connection: sqlite3.Connection, step: Step) -> None:
-    connection.execute(_LEDGER)
+def _apply(connection: sqlite3.Connection, step: SchemaStep) -> None:
+    connection.execute(LEDGER)
     for statement in _split(step.sql):
         connection.execute(statement)
     connection.execute(
@@ -165,7 +161,7 @@ def _split(sql: str) -> list[str]:
     return found
 
 
-def _snapshot(path: Path, step: Step) -> Path:
+def _snapshot(path: Path, step: SchemaStep) -> Path:
     folder = path.parent / "snapshots"
     folder.mkdir(mode=0o700, exist_ok=True)
     kept = folder / f"before-{step.number:04d}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.sqlite"

@@ -11,9 +11,10 @@ from typing import Any
 from kira.adapters.database.authorizer import Authorizer, Reach
 from kira.adapters.database.catalogue import Statement
 from kira.adapters.database.failures import HANDLED, kira_error
+from kira.adapters.database.keeper import NEVER
 from kira.ports.database import NoRow, Result, Row
 
-Step = tuple[Statement, Mapping[str, Any], bool]
+Filled = tuple[Statement, Mapping[str, Any], bool]
 """A statement, its parameters, and whether it must give a row."""
 
 BUSY_SECONDS = 5.0
@@ -40,9 +41,9 @@ class Session:
         """Say whether a transaction is open; SQLite ends one by itself when the disk is full."""
         return self._connection.in_transaction
 
-    def one(self, step: Step) -> Result:
+    def one(self, one: Filled) -> Result:
         """Run one statement. Raises KiraError, and NoRow when it had to give a row and gave none."""
-        statement, params, must = step
+        statement, params, must = one
         self._authorizer.statement = statement
         cursor = self._cursor
         try:
@@ -61,13 +62,13 @@ class Session:
             raise NoRow(statement.name)
         return Result(rows, changes)
 
-    def all(self, steps: Sequence[Step]) -> list[Result]:
-        """Run `steps` one after the other in the transaction that is open; an error undoes them all, and only them."""
-        if len(steps) == 1:  # one statement undoes itself
-            return [self.one(steps[0])]
+    def all(self, filled: Sequence[Filled]) -> list[Result]:
+        """Run `filled` one after the other in the transaction that is open; an error undoes them all, and only them."""
+        if len(filled) == 1:  # one statement undoes itself
+            return [self.one(filled[0])]
         self.command("SAVEPOINT one")
         try:
-            results = [self.one(step) for step in steps]
+            results = [self.one(one) for one in filled]
         except Exception:
             if self.is_open:
                 self.command("ROLLBACK TO one")
@@ -105,9 +106,12 @@ class Session:
 
 
 def connect(
-    path: Path, *, reads_only: bool, pages_max: int | None = None, busy_s: float = BUSY_SECONDS
+    path: Path, *, reads_only: bool, pages_max: int | None = None, busy_s: float = BUSY_SECONDS, folds: bool = True
 ) -> sqlite3.Connection:
-    """Open the file at `path` as a lane needs it; wait at most `busy_s` seconds for others. Raises sqlite3.Error."""
+    """Open the file at `path` as a lane needs it; wait at most `busy_s` seconds for others.
+
+    Unless it `folds`, it never writes the journal into the file. Raises sqlite3.Error.
+    """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT)
     settings = [
         f"busy_timeout = {round(busy_s * 1000)}",
@@ -123,6 +127,8 @@ def connect(
         settings.append(f"max_page_count = {pages_max}")
     for setting in settings:
         connection.execute(f"PRAGMA {setting}").close()
+    if not folds:
+        connection.execute(NEVER).close()
     use_journal(connection)
     return connection
 

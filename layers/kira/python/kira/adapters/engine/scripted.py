@@ -38,7 +38,7 @@ Code looks like this:
 print("Hello from the demo model")
 ```
 
-For real answers install [Ollama](https://ollama.com), pull a model with `ollama pull llama3.2`, and choose it above.
+For real answers install [Ollama](https://ollama.com), pull a model with `ollama pull llama3.2`, and choose that one.
 """
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from kira.domain.errors import GaveUp
 from kira.domain.ids import new_id
-from kira.domain.limits import LEASE_SECONDS, RUN_ATTEMPTS_MAX
-from kira.domain.moments import MINUTE, SECOND
+from kira.domain.limits import HOLD_BACK_SECONDS, LEASE_SECONDS, RUN_ATTEMPTS_MAX
+from kira.domain.moments import DAY, MINUTE, SECOND
 from kira.domain.runs import Claim, Kind, State
 from kira.ports.clock import Clock
 from kira.ports.database import Call, Database, Row
@@ -31,16 +31,28 @@ class TableQueue:
         self._hint = asyncio.Event()
         self._stop = asyncio.Event()
 
-    def send(self) -> None:
+    async def send(self, user_id: str, run_id: str, model: str) -> None:  # noqa: ARG002 - the table names the run
+        """Wake whoever waits in this process; the database itself tells the others."""
+        self._hint.set()
+
+    async def send_again(self) -> int:
+        """Send nothing: whoever waits here looks at the table again and again."""
+        return 0
+
+    def wake(self) -> None:
         """Wake whoever waits in this process."""
         self._hint.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when a hint came, or after `seconds`."""
+    async def wait(self, seconds: float, free: int) -> bool:  # noqa: ARG002 - a hint is for everybody here
+        """Return at a wake-up, or after `seconds`; what waits here is known to whoever queued it."""
         await _either(self._hint, seconds)
+        return False
 
-    async def receive(self, room: Mapping[str, int], worker: str) -> Sequence[Claim]:
-        """Claim at most `room[model]` runs of each model, in fair order."""
+    async def close(self) -> None:
+        """Do nothing: no hint is kept here."""
+
+    async def receive(self, room: Mapping[str, int], worker: str, patient: Collection[str] = ()) -> Sequence[Claim]:
+        """Claim at most `room[model]` runs of each model, in fair order; of `patient` models only old ones."""
         claims: list[Claim] = []
         for model, free in room.items():
             if free < 1:
@@ -52,6 +64,8 @@ class TableQueue:
                 "free": free,
                 "now": now,
                 "patience": now - BACKGROUND_PATIENCE,
+                # The clock of the host that queued a run may be ahead.
+                "newest": now - HOLD_BACK_SECONDS * SECOND if model in patient else now + DAY,
                 "lease": lease,
                 "until": now + LEASE_SECONDS * SECOND,
             }
@@ -66,6 +80,9 @@ class TableQueue:
         results = await self._rows.run(calls) if calls else []
         return {claim.run_id for claim, result in zip(claims, results, strict=True) if not result.changes}
 
+    def done(self, claim: Claim) -> None:
+        """Do nothing: the row says that it ended."""
+
     def interrupt(self) -> None:
         """Wake whoever waits in `stops`."""
         self._stop.set()
@@ -77,10 +94,13 @@ class TableQueue:
 
     async def give_back(self, claim: Claim, reason: str, *, counted: bool) -> None:
         """Put a run back; counted failures rest a little before they go again."""
-        pause = RETRY_PAUSE * claim.attempt if counted else 0
-        params = {"reason": reason, "failed": int(counted), "not_before": self._clock.now() + pause}
+        not_before = self._clock.now() + self._rest(claim, counted=counted)
+        params = {"reason": reason, "failed": int(counted), "not_before": not_before}
         await self._rows.execute("queue.give_back", {**_held(claim), **params})
-        self.send()
+        self.wake()
+
+    def _rest(self, claim: Claim, *, counted: bool) -> int:
+        return RETRY_PAUSE * claim.attempt if counted else 0
 
     async def recover(self, alive: Callable[[str], bool]) -> Sequence[Lost]:
         """Put back, or end, what dead workers left."""
@@ -104,7 +124,7 @@ class TableQueue:
             if await self._rows.execute("queue.lose", params):
                 found.append(_lost(row, end))
         if found:
-            self.send()
+            self.wake()
         return found
 
     async def wanted(self) -> Sequence[str]:
@@ -115,6 +135,10 @@ class TableQueue:
         """End the waiting runs of a model that nobody has."""
         params = {"model": model, "error_code": code, "error_message": message, "now": self._clock.now()}
         return [_lost(row, State.FAILED) for row in await self._rows.query("queue.fail_model", params)]
+
+    async def open(self) -> int:
+        """Count the runs that are not ended."""
+        return int((await self._rows.query("queue.open"))[0]["runs"])
 
     async def places(self) -> Sequence[Place]:
         """Return every waiting run in its order."""
@@ -160,7 +184,7 @@ def _claim(row: Row, lease: str) -> Claim:
 
 
 def _lost(row: Row, end: State | None) -> Lost:
-    return Lost(row["user_id"], row["id"], row["conversation_id"], row["kind"], row["attempt"], end)
+    return Lost(row["user_id"], row["id"], row["conversation_id"], row["kind"], row["model"], row["attempt"], end)
 
 
 def _place(row: Row) -> Place:

@@ -7,22 +7,60 @@ import binascii
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-from kira.domain.errors import WrongSetting
+from kira.domain.errors import Invalid, WrongSetting
 from kira.domain.keys import KEY_BYTES, key_for
 
 FILE_NAME = "master.key"
 MASTER_KEY_CHARACTERS_MIN = 32
 
 
-class KeyfileVault:
-    """Derives every key from one master key."""
+FORMAT = b"\x01"
+SEAL = "seal"
+OTHER = "This secret cannot be opened here: it was sealed in another home, or was changed since."
+NO_LIBRARY = "Secrets of users cannot be sealed here: a library is missing. Run `pip install 'kira-assistant[vault]'`."
 
-    def __init__(self, master: bytes) -> None:
+
+class Seal(Protocol):
+    """Seals and opens with a key, for one user and purpose."""
+
+    def seal(self, key: bytes, user_id: str, purpose: str, secret: bytes) -> bytes:
+        """Return `secret`, sealed."""
+
+    def open(self, key: bytes, user_id: str, purpose: str, sealed: bytes) -> bytes:
+        """Return the secret in `sealed`; raises Invalid."""
+
+
+Sealer = Callable[[], Seal]
+"""Loads what seals, when it is needed for the first time: the library for it takes a while, and may be missing."""
+
+
+def no_seal() -> Seal:
+    """Refuse: a world without the library seals nothing. Raises WrongSetting."""
+    raise WrongSetting(NO_LIBRARY)
+
+
+class KeyfileVault:
+    """Derives every key from one master key, also the one that seals."""
+
+    def __init__(self, master: bytes, sealer: Sealer = no_seal) -> None:
         """Derive from `master`, a secret of at least 32 bytes."""
         self._master = master
+        self._sealer = sealer
         self._keys: dict[str, bytes] = {}
+
+    async def seal(self, user_id: str, purpose: str, secret: bytes) -> bytes:
+        """Return `secret`, sealed. Raises WrongSetting without the library."""
+        return FORMAT + self._sealer().seal(self.key(SEAL), user_id, purpose, secret)
+
+    async def open(self, user_id: str, purpose: str, sealed: bytes) -> bytes:
+        """Return the secret in `sealed`; raises Invalid, and WrongSetting without the library."""
+        if not sealed.startswith(FORMAT):
+            raise Invalid(OTHER)
+        return self._sealer().open(self.key(SEAL), user_id, purpose, sealed[len(FORMAT) :])
 
     def key(self, purpose: str) -> bytes:
         """Return the 32 bytes of `purpose`, always the same for one master key."""
@@ -31,22 +69,27 @@ class KeyfileVault:
         return self._keys[purpose]
 
 
-def open_vault(folder: Path, master_key: str | None = None) -> KeyfileVault:
+def open_vault(folder: Path, master_key: str | None = None, sealer: Sealer = no_seal) -> KeyfileVault:
     """Open the vault with `master_key` (KIRA_MASTER_KEY), or with the key file in `folder`, made if missing.
 
     Raises WrongSetting, with what to do, for a short key, and for a file that is damaged or that others can read.
     """
     if master_key is not None:
-        if len(master_key) < MASTER_KEY_CHARACTERS_MIN:
-            raise WrongSetting(f"KIRA_MASTER_KEY is too short: give at least {MASTER_KEY_CHARACTERS_MIN} characters.")
-        return KeyfileVault(master_key.encode("utf-8", "surrogateescape"))
+        return vault_of(master_key, "KIRA_MASTER_KEY", sealer)
     path = folder / FILE_NAME
     try:
         if not path.exists():
             make_key_file(path)
-        return KeyfileVault(_read(path))
+        return KeyfileVault(_read(path), sealer)
     except OSError as found:
         raise WrongSetting(f"The key file {path} cannot be used: {found.strerror}. Check KIRA_DATA.") from found
+
+
+def vault_of(master_key: str, name: str, sealer: Sealer = no_seal) -> KeyfileVault:
+    """Open the vault with a text that `name` gives. Raises WrongSetting for a short one."""
+    if len(master_key) < MASTER_KEY_CHARACTERS_MIN:
+        raise WrongSetting(f"{name} is too short: give at least {MASTER_KEY_CHARACTERS_MIN} characters.")
+    return KeyfileVault(master_key.encode("utf-8", "surrogateescape"), sealer)
 
 
 def make_key_file(path: Path) -> None:

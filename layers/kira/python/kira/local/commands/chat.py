@@ -239,7 +239,7 @@ def _tell(said: Event, shown: Screen) -> None:
     elif said.kind == "reason":
         shown.reason(data["text"])
     elif said.kind == "started":
-        shown.state("Writing.")
+        shown.state("Reading your question.")
     elif said.kind == "thinking":
         shown.state("Thinking.")
 

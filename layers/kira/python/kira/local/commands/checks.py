@@ -9,8 +9,6 @@ import stat
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 from kira.adapters.database import places
@@ -19,6 +17,8 @@ from kira.adapters.vault.keyfile import FILE_NAME as KEY_FILE
 from kira.adapters.vault.keyfile import open_vault
 from kira.domain.accounts import AccountsMode
 from kira.domain.errors import WrongSetting
+from kira.local.commands.copy_checks import copies
+from kira.local.commands.findings import Finding, State
 from kira.local.lock import address_of
 from kira.local.server import DASHBOARD, listen
 from kira.local.settings import LocalSettings
@@ -29,27 +29,16 @@ FREE_BYTES_NONE = 50_000_000
 HEALTH_SECONDS = 2
 
 
-class State(IntEnum):
-    """How a finding is to be taken; the higher, the worse."""
-
-    OK = 0
-    WARNING = 1
-    WRONG = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: what was found, and what to do about it."""
-
-    state: State
-    name: str
-    found: str
-    advice: str = ""
-
-
 def here(settings: LocalSettings) -> Iterator[Finding]:
-    """Look at everything on this computer, without changing it."""
+    """Look at everything on this computer, without changing it; a database server is looked at elsewhere."""
     yield _folder(settings.data)
+    if settings.uses_file:
+        yield from _file(settings)
+    yield _port(settings)
+    yield _dashboard()
+
+
+def _file(settings: LocalSettings) -> Iterator[Finding]:
     path = settings.database_file
     if path.is_file():
         yield _database(path)
@@ -57,9 +46,9 @@ def here(settings: LocalSettings) -> Iterator[Finding]:
     else:
         yield Finding(State.OK, "database", f"none yet; the first `kira up` makes {path}")
         yield Finding(State.OK, "accounts", f"{settings.accounts.value} (KIRA_ACCOUNTS)")
+    if settings.uses_file:
+        yield from copies(settings)
     yield _key(settings)
-    yield _port(settings)
-    yield _dashboard()
 
 
 def _folder(folder: Path) -> Finding:
@@ -73,7 +62,7 @@ def _folder(folder: Path) -> Finding:
     found = f"{folder}, {free / 1e9:.1f} GB free"
     if free < FREE_BYTES_NONE:
         return Finding(State.WRONG, "data folder", found, "Free some room: Kira cannot store messages much longer.")
-    if folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~(stat.S_IXGRP | stat.S_IXOTH):
         return Finding(State.WARNING, "data folder", f"{found}; others may look into it", f"chmod 700 {folder}")
     if free < FREE_BYTES_LITTLE:
         return Finding(State.WARNING, "data folder", found, "Free some room before it runs out.")
@@ -84,7 +73,7 @@ def _database(path: Path) -> Finding:
     newest = steps()[-1].number
     try:
         with closing(reading(path)) as connection:
-            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            damage = " ".join(connection.execute("PRAGMA quick_check(1)").fetchone()[0].split())  # one line
             step = connection.execute("SELECT MAX(number) FROM schema_steps").fetchone()[0]
             messages = connection.execute("SELECT COUNT(*) FROM messages").fetchone()[0]
     except sqlite3.Error as error:

@@ -12,8 +12,10 @@ from rich.text import Text
 from kira import __version__
 from kira.domain.errors import WrongSetting
 from kira.local import terminal
-from kira.local.commands.checks import Finding, State, here
+from kira.local.commands.checks import here
+from kira.local.commands.findings import Finding, State
 from kira.local.commands.model_checks import model_servers
+from kira.local.commands.server_checks import server
 from kira.local.settings import LocalSettings, read
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "bold red"}
@@ -41,9 +43,19 @@ def _findings(options: dict[str, object]) -> Iterable[Finding]:
         return
     yield Finding(State.OK, "settings", _given(settings))
     yield from here(settings)
+    yield from _server(settings)
     with terminal.aside().status("Asking the model servers ..."):
         found = asyncio.run(model_servers(settings))
     yield from found
+
+
+def _server(settings: LocalSettings) -> Iterable[Finding]:
+    if settings.uses_file:
+        return []
+    if settings.database == "embedded":
+        return [Finding(State.OK, "database", "embedded; it runs while Kira does, and `kira up` looks it over")]
+    with terminal.aside().status("Asking the database ..."):
+        return asyncio.run(server(settings))
 
 
 def _given(settings: LocalSettings) -> str:

@@ -37,7 +37,7 @@ def write(target: Path, *, email: str | None, data: Path | None) -> None:
     if target.exists():
         raise Invalid(f"{target} is there already. Choose another name, or remove it first.")
     settings = read(data=data)
-    if not settings.database_file.is_file():
+    if settings.uses_file and not settings.database_file.is_file():
         raise NotFound(f"There is no data in {settings.data} yet, so there is nothing to export.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

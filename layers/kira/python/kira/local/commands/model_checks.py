@@ -17,7 +17,8 @@ from kira.adapters.engine.vram import card_mib
 from kira.domain.capacity import MIB, read_shape, slots_that_fit
 from kira.domain.limits import SLOTS_PROBED_MAX
 from kira.domain.moments import day_of
-from kira.local.commands.checks import Finding, State, reading
+from kira.local.commands.checks import reading
+from kira.local.commands.findings import Finding, State
 from kira.local.settings import LocalSettings
 from kira.ports.engine import Fleet
 

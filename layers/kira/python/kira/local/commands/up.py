@@ -1,4 +1,4 @@
-"""`kira up` and `kira worker`: start, say where, stop gently."""
+"""`kira up`: start, say where, stop gently."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-from kira.local.server import Ready, serve, work
+from kira.local.server import Ready, serve
 from kira.local.settings import read
 from kira.services.kira import Kira
 
@@ -16,20 +16,14 @@ from kira.services.kira import Kira
 def start(options: dict[str, object], *, with_worker: bool) -> None:
     """Serve until stopped; `options` are settings by name, None where not given."""
     settings = read(**options)
-    _log()
+    write_log()
     uvloop.run(serve(settings, _tell, with_worker=with_worker))
 
 
-def start_worker(options: dict[str, object]) -> None:
-    """Work on runs until stopped."""
-    settings = read(**options)
-    _log()
-    print("Working on runs. Stop with Ctrl+C.", flush=True)
-    uvloop.run(work(settings))
-
-
-def _log() -> None:
+def write_log() -> None:
+    """Let what Kira tells its operator go to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # every attempt to reach a database that is away
 
 
 def _tell(ready: Ready, kira: Kira) -> None:
@@ -40,7 +34,7 @@ def _tell(ready: Ready, kira: Kira) -> None:
 
 
 async def _tell_models(kira: Kira) -> None:
-    await asyncio.sleep(0.5)
+    await kira.models.settled()
     advice = kira.models.fleet().advice
     if advice:
         print(advice, flush=True)

@@ -35,7 +35,9 @@ def show(data: Path | None) -> None:
     """Print every user with when they were last here."""
     settings = read(data=data)
     rows: list[Row] = []
-    if settings.database_file.is_file():
+    if not settings.uses_file:
+        rows = asyncio.run(_all(settings))  # nothing restores a server's data here, and looking makes no folder
+    elif settings.database_file.is_file():
         with share(settings.data):
             rows = asyncio.run(_all(settings))
     if not rows:

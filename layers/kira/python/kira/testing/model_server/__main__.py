@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=standard.tokens, help="tokens per answer")
     parser.add_argument("--load", type=float, default=standard.load, help="seconds that loading a model takes")
     parser.add_argument("--context", type=int, default=standard.context, help="tokens of context per slot")
+    parser.add_argument("--gpu-share", type=float, default=standard.gpu_share, help="part of a model on the card")
     parser.add_argument("--models", default="test:latest", help="names, separated by commas; empty for none")
     given = parser.parse_args()
     names = [name.strip() for name in given.models.split(",") if name.strip()]

@@ -9,7 +9,19 @@ from typing import Any, Literal
 from kira.testing.model_server.models import FakeModel
 
 FaultKind = Literal[
-    "down", "500", "busy", "memory", "missing", "error-line", "cut", "stall", "slow", "garbage", "split", "silent"
+    "down",
+    "500",
+    "busy",
+    "memory",
+    "missing",
+    "error-line",
+    "cut",
+    "stall",
+    "slow",
+    "garbage",
+    "split",
+    "silent",
+    "bound",
 ]
 
 SLOW_DOWN = 20
@@ -28,15 +40,26 @@ class Behaviour:
     loaded_max: int = 1
     gpu_share: float = 1.0
     version: str = "0.33.1"
+    key: str = ""
+    usage: bool = True
     models: tuple[FakeModel, ...] = (FakeModel("test:latest"),)
 
     def change(self, values: dict[str, Any]) -> None:
-        """Set the fields named in `values`; `models` is a list of names. Raises KeyError for an unknown field."""
+        """Set the fields named in `values`; a model is a name, or a mapping with `name` and what else it is.
+
+        Raises KeyError for an unknown field.
+        """
         known = {each.name for each in dataclasses.fields(self)}
         for name, value in values.items():
             if name not in known:
                 raise KeyError(name)
-            setattr(self, name, tuple(FakeModel(each) for each in value) if name == "models" else value)
+            setattr(self, name, tuple(map(_model, value)) if name == "models" else value)
+
+
+def _model(said: Any) -> FakeModel:
+    if isinstance(said, str):
+        return FakeModel(said)
+    return FakeModel(**{**said, "capabilities": tuple(said.get("capabilities", ("completion",)))})
 
 
 @dataclass(slots=True)

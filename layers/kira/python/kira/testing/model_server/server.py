@@ -1,4 +1,4 @@
-"""The test model server's HTTP side: Ollama's routes, and `/test/...` to steer and to count."""
+"""The test model server's HTTP side: Ollama's routes, a provider's one, and `/test/...` to steer and to count."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from kira.testing.model_server import openai
 from kira.testing.model_server.answers import last_question
 from kira.testing.model_server.behaviour import Behaviour, Fault
 from kira.testing.model_server.host import Host
@@ -90,6 +91,7 @@ class ModelServer:
             web.post("/api/show", self._guarded(self._show)),
             web.post("/api/chat", self._guarded(self._chat)),
             web.post("/api/generate", self._guarded(self._generate)),
+            web.post("/v1/chat/completions", self._complete),
             web.get("/test/stats", self._stats),
             web.post("/test/reset", self._reset),
             web.post("/test/behaviour", self._behave),
@@ -149,6 +151,31 @@ class ModelServer:
         try:
             async with self.host.slot(model, body, last_question(body)) as load_s:
                 return await streaming.run(request, load_s)
+        except (asyncio.CancelledError, ConnectionError):
+            self.stats.cancelled += 1
+            raise
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        """Answer as a hosted provider; who has no key is refused where there is one."""
+        body, fault = await _body(request), self.fault
+        self.stats.requests += 1
+        self.stats.asked.append(body)
+        if fault is not None and fault.kind == "down":
+            _hang_up(request)
+            return web.Response()
+        if self.behaviour.key and request.headers.get("authorization") != f"Bearer {self.behaviour.key}":
+            return openai.refusal("key")
+        if fault is not None and fault.kind == "bound" and "max_tokens" in body:
+            return openai.refusal("bound")
+        if fault is not None and fault.kind in openai.REFUSALS and fault.kind != "bound":
+            return openai.refusal(fault.kind, fault.text)
+        model = next((each for each in self.behaviour.models if each.name == body.get("model")), None)
+        if model is None:
+            return openai.refusal("missing")
+        completion = openai.Completion(self.behaviour, self.stats, model.name, body, fault)
+        try:
+            async with self.host.slot(model, {}, last_question(body)):
+                return await completion.run(request)
         except (asyncio.CancelledError, ConnectionError):
             self.stats.cancelled += 1
             raise

@@ -16,6 +16,7 @@ from kira.testing.model_server.stats import Stats
 
 SAID_AT = "2026-11-24T02:00:00.000000000Z"
 NANOSECOND = 1e-9
+LOOK_SECONDS = 0.05
 
 
 class Failed(Exception):
@@ -55,7 +56,7 @@ class Streaming:
         """Answer at the pace of `behaviour`; headers go out with the first token, as in Ollama."""
         thinks = "thinking" in self.model.capabilities and self.body.get("think") is not False
         answer = answer_to(self.body, self.behaviour.tokens, thinks=thinks)
-        await asyncio.sleep(self.behaviour.first)
+        await self._until_first()
         if self.body.get("stream") is False:
             return await self._whole(answer, load_s)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -68,6 +69,14 @@ class Streaming:
         await response.write_eof()
         self.stats.answered += 1
         return response
+
+    async def _until_first(self) -> None:
+        """Wait for the first token; whoever changes `first` meanwhile is obeyed."""
+        waited = 0.0
+        while (rest := self.behaviour.first - waited) > 0:
+            step = min(rest, LOOK_SECONDS)
+            await asyncio.sleep(step)
+            waited += step
 
     async def _tokens(self, request: web.Request, response: web.StreamResponse, answer: Answer) -> bool:
         """Write the tokens; return False when a fault ended the answer."""

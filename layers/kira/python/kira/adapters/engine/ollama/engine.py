@@ -12,6 +12,7 @@ import aiohttp
 from kira.adapters.engine.bell import Bell
 from kira.adapters.engine.ollama import faults, watching
 from kira.adapters.engine.ollama.config import OllamaConfig
+from kira.adapters.engine.ollama.loading import load
 from kira.adapters.engine.ollama.probing import Prober
 from kira.adapters.engine.ollama.reading import Reading
 from kira.adapters.engine.ollama.server import OllamaServer
@@ -119,7 +120,8 @@ class OllamaEngine:
         try:
             if not await self._is_loaded(server, model):
                 yield Notice(f"loading {server.known[model].label}")
-                await self._load(server, model)
+                await load(server, model)
+                yield Notice("reading your question")  # or the loading would seem to go on
             body, notice = _asked(server, model, prompt)
             if notice:
                 yield Notice(notice)
@@ -150,17 +152,6 @@ class OllamaEngine:
         if not server.is_believed_loaded(model):
             await watching.look_loaded(server)
         return model in server.loaded
-
-    async def _load(self, server: OllamaServer, model: str) -> None:
-        """Load a model with a request without messages, so that its context is known before the prompt is fitted."""
-        response = await server.wire.chat(server.request(model, []), self._config.first_token)
-        try:
-            await response.read()
-        except (aiohttp.ClientError, OSError):
-            raise faults.cut(server.name) from None
-        finally:
-            response.release()
-        await watching.look_loaded(server)
 
     def _pick(self, wanted: str) -> tuple[OllamaServer, str]:
         """Return the server with a free slot and the model's full name; raises the EngineError that fits."""

@@ -12,7 +12,6 @@ from kira.adapters.engine.ollama import faults
 from kira.domain.errors import EngineError, ServerDown
 
 CONNECT_SECONDS = 5
-READ_BYTES = 1 << 16
 ERROR_BYTES_MAX = 10_000
 
 

@@ -25,3 +25,8 @@ RETURNING arrival;
 -- arrival --
 -- How far a limit of the user is taken.
 SELECT arrival FROM limits WHERE user_id = :user_id AND name = :name;
+
+-- wrote --
+-- Count that the user wrote: a replica that shows this count shows all that was written before it.
+INSERT INTO limits (user_id, name, arrival) VALUES (:user_id, 'wrote', 1)
+ON CONFLICT (user_id, name) DO UPDATE SET arrival = limits.arrival + 1;

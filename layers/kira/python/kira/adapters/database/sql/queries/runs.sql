@@ -54,6 +54,21 @@ UPDATE runs SET
 WHERE user_id = :user_id AND conversation_id = :conversation_id AND state IN ('queued', 'running')
 RETURNING id, kind, state, attempt;
 
+-- cancel_below --
+-- Cancel the runs about a message that goes away and about everything below it.
+WITH RECURSIVE below AS (
+  SELECT m.id FROM messages m WHERE m.user_id = :user_id AND m.id = :message_id
+  UNION ALL
+  SELECT c.id FROM below b JOIN messages c ON c.user_id = :user_id AND c.parent_id = b.id
+)
+UPDATE runs SET
+  cancel_asked = 1,
+  ended_at = CASE WHEN state = 'queued' THEN :now ELSE NULL END,
+  state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+WHERE user_id = :user_id AND conversation_id = :conversation_id AND state IN ('queued', 'running')
+  AND message_id IN (SELECT d.id FROM below d)
+RETURNING id, kind, state, attempt;
+
 -- forget_conversation --
 -- Runs stay for the count of usage, without what they were about.
 UPDATE runs SET conversation_id = NULL, message_id = NULL, answer_id = NULL

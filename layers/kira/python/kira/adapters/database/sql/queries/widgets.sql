@@ -7,7 +7,8 @@ ORDER BY w.position, w.id;
 
 -- one --
 -- One widget.
-SELECT w.id, w.kind, w.title, w.settings, w.position, w.width, w.height, w.content, w.refreshed_at, w.created_at
+SELECT w.id, w.kind, w.title, w.settings, w.position, w.width, w.height, w.content, w.refreshed_at, w.created_at,
+  w.refreshing_until
 FROM widgets w
 WHERE w.user_id = :user_id AND w.id = :widget_id;
 
@@ -29,9 +30,22 @@ WHERE user_id = :user_id AND id = :widget_id;
 -- A new place in the order.
 UPDATE widgets SET position = :position WHERE user_id = :user_id AND id = :widget_id;
 
+-- refreshing --
+-- One makes what a widget that is not fresh any more shows; the others get no row.
+UPDATE widgets SET refreshing_until = :until
+WHERE user_id = :user_id AND id = :widget_id
+  AND (refreshed_at IS NULL OR refreshed_at <= :stale)
+  AND (refreshing_until IS NULL OR refreshing_until <= :now)
+RETURNING id;
+
 -- refreshed --
 -- What the widget shows now.
-UPDATE widgets SET content = :content, refreshed_at = :now WHERE user_id = :user_id AND id = :widget_id;
+UPDATE widgets SET content = :content, refreshed_at = :now, refreshing_until = NULL
+WHERE user_id = :user_id AND id = :widget_id;
+
+-- given_up --
+-- What was to be shown could not be made; another may try.
+UPDATE widgets SET refreshing_until = NULL WHERE user_id = :user_id AND id = :widget_id AND refreshing_until = :until;
 
 -- remove --
 -- Remove a widget.

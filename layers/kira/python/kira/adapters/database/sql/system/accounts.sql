@@ -18,7 +18,8 @@ SELECT id, email, name, role, created_at FROM users WHERE local = 1;
 -- add_local --
 -- Make the local user where there is no user at all.
 INSERT INTO users (id, name, role, local, created_at)
-SELECT :id, :name, 'admin', 1, :now WHERE NOT EXISTS (SELECT 1 FROM users);
+SELECT :id, :name, 'admin', 1, :now WHERE NOT EXISTS (SELECT 1 FROM users)
+ON CONFLICT DO NOTHING;
 
 -- add --
 -- A new account.

@@ -6,6 +6,7 @@ UPDATE runs SET
 FROM (
   SELECT user_id, id, tag, lift, typical FROM waiting
   WHERE (model = :model OR model || ':latest' = :model) AND not_before <= :now
+    AND created_at <= :newest
   ORDER BY CASE WHEN background = 1 AND created_at > :patience THEN 1 ELSE 0 END, tag, created_at, id
   LIMIT :free
 ) AS picked
@@ -40,7 +41,7 @@ ORDER BY position;
 
 -- leases --
 -- Who holds the running runs, and until when.
-SELECT user_id, id, conversation_id, kind, attempt, failures, lease, lease_until, cancel_asked
+SELECT user_id, id, conversation_id, kind, model, attempt, failures, lease, lease_until, cancel_asked
 FROM runs WHERE state = 'running';
 
 -- lose --
@@ -58,4 +59,8 @@ SELECT DISTINCT model FROM runs WHERE state = 'queued';
 -- End the waiting runs of a model that no server has.
 UPDATE runs SET state = 'failed', error_code = :error_code, error_message = :error_message, ended_at = :now
 WHERE state = 'queued' AND model = :model
-RETURNING user_id, id, conversation_id, kind, attempt;
+RETURNING user_id, id, conversation_id, kind, model, attempt;
+
+-- open --
+-- How many runs wait or go.
+SELECT COUNT(*) AS runs FROM runs WHERE state IN ('queued', 'running');

@@ -1,0 +1,1 @@
+"""Kira on AWS as code: one file per thing that can be pointed at in the console."""

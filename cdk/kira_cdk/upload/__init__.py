@@ -1,0 +1,1 @@
+"""What runs during a deploy to upload the dashboard."""

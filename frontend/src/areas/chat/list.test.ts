@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import type { Conversation } from '$/api/types';
+import { answerWith } from '$/testing/answers';
+import { list } from './list.svelte';
+
+const conversation = (id: string, title: string): Conversation => ({
+  id, title, created_at: '2026-01-01T00:00:00Z', updated_at: '2026-01-01T00:00:00Z', leaf_id: null, run_id: null,
+});
+
+test('an answer that is older than what was done meanwhile is asked for again', async () => {
+  const answers = [[conversation('c1', 'New conversation')], [conversation('c1', 'What is a slot?')]];
+  const asked = answerWith({
+    'GET /api/conversations': () => {
+      const items = answers.shift();
+      if (answers.length) list.add(conversation('c1', 'What is a slot?'));
+      return { body: { items, next: null } };
+    },
+  });
+  await list.refresh();
+  expect(asked).toHaveLength(2);
+  expect(list.items.map(({ title }) => title)).toEqual(['What is a slot?']);
+  expect(list.phase).toBe('ready');
+});

@@ -1,0 +1,5 @@
+"""Agent: runs of hosted models, as many as SQS has hints for."""
+
+from kira.cloud.work import consume
+
+handler = consume()

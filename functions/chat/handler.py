@@ -1,0 +1,6 @@
+"""Chat: conversations, messages and runs."""
+
+from kira.cloud.http import serve
+from kira.web import conversations, runs
+
+handler = serve(conversations.router, runs.router)

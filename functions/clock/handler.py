@@ -1,0 +1,5 @@
+"""Clock: what is due, whenever the alarm says so."""
+
+from kira.cloud.work import on_clock
+
+handler = on_clock()

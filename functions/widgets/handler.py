@@ -1,0 +1,6 @@
+"""Widgets: what stands on a user's dashboard, and usage."""
+
+from kira.cloud.http import serve
+from kira.web import widgets
+
+handler = serve(widgets.router)

@@ -1,0 +1,1 @@
+"""When Kira is woken."""

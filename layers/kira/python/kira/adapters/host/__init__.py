@@ -1,0 +1,1 @@
+"""Adapters of the host: a computer of one's own, and an instance of an Auto Scaling group."""

@@ -1,0 +1,1 @@
+"""How letters are sent."""

@@ -1,0 +1,1 @@
+"""Where workers tell one another that they are there."""

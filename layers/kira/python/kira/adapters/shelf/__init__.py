@@ -1,0 +1,1 @@
+"""Shelves: where backups lie."""

@@ -1,0 +1,1 @@
+"""How AWS runs Kira: its settings, its world, and what its functions start."""

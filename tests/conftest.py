@@ -1,0 +1,54 @@
+"""Which home a test run is on, and which tests are part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from tests import homes
+
+TESTS = Path(__file__).parent
+LONG = ("hosts", "fleet", "faults", "simulation", "browser", "local")
+"""Folders of few and long tests. They begin first, so that no process is left alone with one of them at the end."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the caller choose the home."""
+    parser.addoption("--home", choices=homes.HOMES, default=homes.HOMES[0], help="where homes of tests keep their data")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the rigs; every process of a run that is shared out comes through here."""
+    homes.choose(config.getoption("--home"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not about the chosen home, and begin with what takes long."""
+    here = [item for item in items if homes.belongs(_node(item))]
+    chosen = set(here)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = sorted(here, key=_rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Give back a test's databases once everything that used them is closed; after a failure there they stay lent."""
+    given: dict[str, object] = getattr(item, "funcargs", {})
+    yield
+    if isinstance(folder := given.get("tmp_path"), Path):
+        homes.give_back(folder)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say it at the top."""
+    return f"home: {config.getoption('--home')}"
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return LONG.index(folder) if folder in LONG else len(LONG)
+
+
+def _node(item: pytest.Item) -> str:
+    return f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
