@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from tests import homes
 TESTS = Path(__file__).parent
 LONG = ("hosts", "fleet", "faults", "simulation", "browser", "local")
 """Folders of few and long tests. They begin first, so that no process is left alone with one of them at the end."""
+
+TEARDOWN_SECONDS = 180
+"""A process that takes longer to clean up after a test is ended, so that the run can name the test and go on."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Give back a test's databases once everything that used them is closed; after a failure there they stay lent."""
     given: dict[str, object] = getattr(item, "funcargs", {})
-    yield
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if isinstance(folder := given.get("tmp_path"), Path):
         homes.give_back(folder)
 

@@ -177,7 +177,9 @@ async def test_a_server_that_is_not_to_be_trusted_is_refused_when_it_is_first_us
         if how == "empty":
             past.execute("DROP SCHEMA kira CASCADE")
     database = open_asleep(PostgresConfig(own if how == "superuser" else address, 2))
-    for _ in range(2):
-        with pytest.raises(WrongSetting, match="row security" if how == "superuser" else "made ready"):
-            await database.system.query("accounts.exist")
-    await database.close()
+    try:
+        for _ in range(2):
+            with pytest.raises(WrongSetting, match="row security" if how == "superuser" else "made ready"):
+                await database.system.query("accounts.exist")
+    finally:
+        await database.close()

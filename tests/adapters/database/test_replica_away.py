@@ -79,7 +79,7 @@ async def test_a_replica_that_hangs_is_not_waited_for(pair: Pair, warnings: Call
 
 
 async def test_a_replica_that_lags_is_not_asked(pair: Pair, warnings: Callable[[], list[str]]) -> None:
-    database = await pair.instance(lag_s=0.3)
+    database = await pair.instance(lag_s=1.5)
     assert database.replica is not None
     await pair.pause()
     pair.primary("UPDATE conversations SET title = 'new'")

@@ -12,6 +12,7 @@ from kira.adapters.database.postgres.steps import APPLIED, lacking_of, missing
 from kira.adapters.database.steps import SchemaStep
 from kira.adapters.database.unfinished import UNFINISHED
 from kira.domain.errors import WrongSetting
+from kira.ports.database import Row
 
 INIT = "Run `kira db init ADDRESS` with the address of a superuser or of the owner, and use the address it prints."
 VERSION_MIN = 150_000
@@ -47,8 +48,11 @@ async def look(connection: Connection) -> None:
     try:
         role, mark, steps = [rows_of(connection, result) for result in await exchange(connection, messages)]
     except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        # A superuser may not find the tables either, and is to be told of the role.
+        (role,) = [rows_of(connection, result) for result in await exchange(connection, messages[:1])]
+        _check_role(_values(role), "the database")
         raise WrongSetting(f"The database was not made ready for Kira. {INIT}") from None
-    _check_role(tuple(role[0].values()) if role else None, "the database")
+    _check_role(_values(role), "the database")
     _check_finished(is_unfinished=bool(mark[0]["unfinished"]), setting="the database")
     _refuse(lacking_of((row["number"], row["sha256"], row["since"]) for row in steps))
 
@@ -84,6 +88,10 @@ def _lacking(config: PostgresConfig, setting: str) -> list[SchemaStep]:
         _check_role(connection.execute(_ROLE, _ROLES).fetchone(), setting)
         _check_finished(is_unfinished=connection.execute(_MARK, _MARKS).fetchone() == (True,), setting=setting)
         return missing(connection)
+
+
+def _values(found: list[Row]) -> tuple[Any, ...] | None:
+    return tuple(found[0].values()) if found else None
 
 
 def _check_version(version: int, setting: str) -> None:
