@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import faulthandler
-import sys
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ LONG = ("hosts", "fleet", "faults", "simulation", "browser", "local")
 """Folders of few and long tests. They begin first, so that no process is left alone with one of them at the end."""
 
 TEARDOWN_SECONDS = 180
-"""A process that takes longer to clean up after a test is ended, so that the run can name the test and go on."""
+"""After a failure the limit of a test no longer counts (the debugger may be open), and what is left may hang."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,11 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Give back a test's databases once everything that used them is closed; after a failure there they stay lent."""
     given: dict[str, object] = getattr(item, "funcargs", {})
-    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=sys.__stderr__)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail(f"Cleaning up took longer than {TEARDOWN_SECONDS} s."))
+    signal.setitimer(signal.ITIMER_REAL, TEARDOWN_SECONDS)
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
     if isinstance(folder := given.get("tmp_path"), Path):
         homes.give_back(folder)
 
