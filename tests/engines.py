@@ -38,7 +38,7 @@ ENGINES = ("sqlite", "postgres", "postgres16", "pgbouncer")
 SERVERS = ("postgres", "postgres16")
 PAST = "kira_past"
 """The application's role without row security: what it can do shows that a test would have seen a leak."""
-TABLES = ("users", "sessions", "settings", "conversations", "messages", "runs", "shares", "limits", "widgets")
+TABLES = ("users", "sessions", "settings", "conversations", "messages", "runs", "shares", "limits", "widgets", "seats")
 _numbers = count(1)
 
 

@@ -17,7 +17,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 OWNER, DML = "kira_owner", {"SELECT", "INSERT", "UPDATE", "DELETE"}
 TENANT = {"users", "sessions", "settings", "conversations", "messages", "runs", "shares", "limits", "widgets"} | {
-    "run_events"
+    "run_events",
+    "seats",
 }
 GRANTS = {
     "kira_app": {**dict.fromkeys(TENANT - {"run_events"}, DML), "schema_steps": {"SELECT"}},

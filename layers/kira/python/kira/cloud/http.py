@@ -15,6 +15,7 @@ from kira.cloud.settings import read
 from kira.cloud.telling import Voice
 from kira.cloud.world import Cloud
 from kira.services.kira import Kira
+from kira.services.seats import SharedSeats
 from kira.web.app import app_of
 from kira.web.door import Door
 
@@ -62,7 +63,15 @@ def front_of(*routers: APIRouter) -> Front:
     settings.need("database_host", "master_key_secret")
     voice, world = Voice(settings), Cloud(settings)
     world.secrets.expect(settings.master_key_secret, settings.database_secret, settings.origin_secret)
-    kira = Kira(world, settings.accounts, settings.limits, world.line, alarm=world.alarm, letters=world.letters)
+    kira = Kira(
+        world,
+        settings.accounts,
+        settings.limits,
+        world.line,
+        seats=SharedSeats(),
+        alarm=world.alarm,
+        letters=world.letters,
+    )
     app = app_of(kira, routers)
     app.add_middleware(InTime)
     secret = settings.origin_secret

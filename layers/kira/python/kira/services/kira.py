@@ -17,7 +17,7 @@ from kira.services.answering import Answering
 from kira.services.conversations import Conversations
 from kira.services.models import Models
 from kira.services.runs import Runs
-from kira.services.seats import Seats
+from kira.services.seats import OwnSeats, Seats
 from kira.services.sessions import Sessions
 from kira.services.settings import Settings
 from kira.services.tokens import Tokens
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 class Kira:
     """What users can do, in one home. `limits` holds the limits that are on, by name.
 
-    `roster` knows the workers of other processes, where there may be any. `alarm` is set for what was queued, where
-    only a wake-up finds runs whose hints were lost.
+    `seats` are those of event streams. `roster` knows the workers of other processes, where there may be any. `alarm`
+    is set for what was queued, where only a wake-up finds runs whose hints were lost.
     """
 
     world: World
     accounts_mode: AccountsMode = AccountsMode.OFF
     limits: dict[str, Limit] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
-    seats: Seats = field(default_factory=Seats)
+    seats: Seats = field(default_factory=OwnSeats)
     roster: Roster | None = None
     alarm: Alarm | None = None
     letters: Letters | None = None

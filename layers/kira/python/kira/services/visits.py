@@ -105,10 +105,17 @@ class Visit:
         if not self._guarded:
             await self.run([])
 
-    async def is_alive(self) -> bool:
-        """Say whether the session still lives; for streams, which outlast their guard."""
-        params = {"session_id": self.session_id, "now": self.clock.now()}
-        return bool(await self.rows.query("guard.session", params))
+    async def is_alive(self, *calls: Call) -> bool:
+        """Say whether the session still lives; for streams, which outlast their guard.
+
+        `calls` run behind that in the same round trip; one of them that must give a row and gives none says no as well.
+        """
+        guard = Call("guard.session", {"session_id": self.session_id, "now": self.clock.now()}, must=True)
+        try:
+            await self.rows.run([guard, *calls])
+        except NoRow:
+            return False
+        return True
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -31,6 +31,7 @@ from kira.ports.vault import Vault
 from kira.services.accounts import Accounts
 from kira.services.kira import Kira
 from kira.services.passwords import Passwords
+from kira.services.seats import OwnSeats, SharedSeats
 from kira.testing.hashing import CountingHasher
 from kira.testing.vault import MemoryVault
 from kira.web.apps import build
@@ -70,7 +71,8 @@ class TestWorld:
 class Plan:
     """What to serve: the engine, the clock, the limits that are on, and the dashboard's folder if there is one.
 
-    Without `works` no worker takes the runs, so that all of them wait.
+    Without `works` no worker takes the runs, so that all of them wait. With `apart` event streams count as where each
+    is served by a process of its own.
     """
 
     engine: Engine = field(default_factory=quick_engine)
@@ -78,6 +80,7 @@ class Plan:
     limits: tuple[Limit, ...] = ()
     dashboard: Path | None = None
     works: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ def _world(plan: Plan, database: Database) -> TestWorld:
 
 
 def _kira(world: TestWorld, plan: Plan) -> Kira:
-    kira = Kira(world, AccountsMode.OPEN, {limit.name: limit for limit in plan.limits})
+    seats = SharedSeats() if plan.apart else OwnSeats()
+    kira = Kira(world, AccountsMode.OPEN, {limit.name: limit for limit in plan.limits}, seats=seats)
     passwords = Passwords(CountingHasher())
     vars(kira)["accounts"] = Accounts(world.database, world.clock, world.vault, AccountsMode.OPEN, passwords)
     return kira

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from kira.domain.errors import KiraError
+from kira.services.seats import Seat
 
 log = logging.getLogger("kira.web")
 
@@ -28,14 +27,11 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, frames: AsyncIterator[bytes], seat: AbstractContextManager[Any] | None = None, status_code: int = 200
-    ) -> None:
-        """Send `frames`, holding `seat` until the end; the seat is taken now, so that a refusal is an error."""
+    def __init__(self, frames: AsyncIterator[bytes], seat: Seat) -> None:
+        """Send `frames`, and leave `seat` at the end."""
         self.frames = frames
-        self.seat = seat or nullcontext()
-        self.seat.__enter__()
-        self.status_code = status_code
+        self.seat = seat
+        self.status_code = 200
         self.background = None
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +44,7 @@ class EventStream(Response):
             for task in (pump, gone):
                 task.cancel()
             await asyncio.gather(pump, gone, return_exceptions=True)
-            self.seat.__exit__(None, None, None)
+            await self.seat.leave()
         error = None if pump.cancelled() else pump.exception()
         if isinstance(error, KiraError):
             # What was read stays true: the reader comes back with the last number, here or at another instance.

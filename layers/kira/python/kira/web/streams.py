@@ -9,10 +9,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Header
 from starlette.responses import Response
 
+from kira.domain.errors import Unauthenticated
 from kira.domain.events import Event
 from kira.domain.limits import SESSION_LOOK_SECONDS
 from kira.ports.stream import Said
-from kira.services.visits import Visit
+from kira.services.seats import Seat
 from kira.web.areas import routes_of
 from kira.web.event_stream import PING, EventStream
 from kira.web.signed_in import KiraOf, RunId, Visitor
@@ -36,38 +37,41 @@ STREAM: dict[int | str, dict[str, Any]] = {
 @router.get("/runs/{run_id}/events", response_class=Response, responses=STREAM)
 async def follow_run(kira: KiraOf, visit: Visitor, run_id: RunId, last_event_id: LastEventId = None) -> Response:
     """Follow what a run says, from the event after Last-Event-ID."""
-    seat = kira.seats.take(visit.user_id)
     batches = await kira.runs.follow(visit, run_id, _number(last_event_id) or 0)
-    return EventStream(_frames(visit, batches), seat)
+    seat = await kira.seats.take(visit)
+    return EventStream(_frames(seat, batches), seat)
 
 
 @router.get("/events", response_class=Response, responses=STREAM)
 async def follow_all(kira: KiraOf, visit: Visitor, last_event_id: LastEventId = None) -> Response:
     """Follow all of the user's active runs; says `idle` and ends when none is left."""
-    seat = kira.seats.take(visit.user_id)
     batches = await kira.runs.follow_user(visit, _number(last_event_id))
-    return EventStream(_user_frames(visit, batches), seat)
+    seat = await kira.seats.take(visit)
+    return EventStream(_user_frames(seat, batches), seat)
 
 
-async def _frames(visit: Visit, batches: AsyncIterator[list[Event]]) -> AsyncIterator[bytes]:
-    async for batch in _while_signed_in(visit, batches):
+async def _frames(seat: Seat, batches: AsyncIterator[list[Event]]) -> AsyncIterator[bytes]:
+    async for batch in _while_kept(seat, batches):
         yield b"".join(event.frame() for event in batch) or PING
 
 
-async def _user_frames(visit: Visit, batches: AsyncIterator[list[Said]]) -> AsyncIterator[bytes]:
-    async for batch in _while_signed_in(visit, batches):
+async def _user_frames(seat: Seat, batches: AsyncIterator[list[Said]]) -> AsyncIterator[bytes]:
+    async for batch in _while_kept(seat, batches):
         yield b"".join(_user_frame(said) for said in batch) or PING
     yield b"event: idle\ndata: {}\n\n"
 
 
-async def _while_signed_in(visit: Visit, batches: AsyncIterator[list[Item]]) -> AsyncIterator[list[Item]]:
-    """Pass `batches` on until the session of the reader has ended."""
+async def _while_kept(seat: Seat, batches: AsyncIterator[list[Item]]) -> AsyncIterator[list[Item]]:
+    """Pass `batches` on; raises Unauthenticated once the session of the reader has ended or the seat was lost.
+
+    To the reader that is a stream which broke off, and another request says why.
+    """
     looked = time.monotonic()
     async for batch in batches:
         if time.monotonic() - looked > SESSION_LOOK_SECONDS:
             looked = time.monotonic()
-            if not await visit.is_alive():
-                return
+            if not await seat.is_kept():
+                raise Unauthenticated("The session or the seat of this event stream has ended.")
         yield batch
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kira.domain.errors import Conflict, KiraError
 
-NOT_MOVED = frozenset({"schema_steps", "run_events", "workers"})
+NOT_MOVED = frozenset({"schema_steps", "run_events", "seats", "workers"})
 """Tables of one installation while it runs: the other side has its own, or makes them anew."""
 
 SEARCHED = {"messages": "content"}
