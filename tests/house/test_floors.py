@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.house.sources import PACKAGE, ROOT, Function, name_of, package_files, tree
 
-WORLDS = {PACKAGE / "local" / "world.py", PACKAGE / "local" / "command.py", PACKAGE / "cloud" / "world.py"}
+WORLDS = {PACKAGE / name for name in ("local/world.py", "local/command.py", "cloud/world.py", "services/kira.py")}
 """What is loaded when is decided here, for the sake of the start."""
 
 SETTINGS = {PACKAGE / "local" / "settings.py", PACKAGE / "cloud" / "settings.py"}

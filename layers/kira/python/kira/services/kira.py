@@ -11,23 +11,23 @@ from kira.domain.limits import Limit
 from kira.ports.alarm import Alarm
 from kira.ports.roster import Roster
 from kira.ports.world import World
-from kira.services.accounts import Accounts
-from kira.services.admission import Admission
-from kira.services.answering import Answering
-from kira.services.conversations import Conversations
-from kira.services.models import Models
-from kira.services.runs import Runs
-from kira.services.seats import OwnSeats, Seats
-from kira.services.sessions import Sessions
-from kira.services.settings import Settings
-from kira.services.tokens import Tokens
-from kira.services.usage import Usages
+from kira.services.seats import Seats
 from kira.services.visits import Visit
 from kira.services.waiting import Line
-from kira.services.widgets import Widgets
 
 if TYPE_CHECKING:
+    from kira.services.accounts import Accounts
+    from kira.services.admission import Admission
+    from kira.services.answering import Answering
+    from kira.services.conversations import Conversations
     from kira.services.letters import Letters
+    from kira.services.models import Models
+    from kira.services.runs import Runs
+    from kira.services.sessions import Sessions
+    from kira.services.settings import Settings
+    from kira.services.tokens import Tokens
+    from kira.services.usage import Usages
+    from kira.services.widgets import Widgets
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Kira:
     accounts_mode: AccountsMode = AccountsMode.OFF
     limits: dict[str, Limit] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
-    seats: Seats = field(default_factory=OwnSeats)
+    seats: Seats = field(default_factory=Seats)
     roster: Roster | None = None
     alarm: Alarm | None = None
     letters: Letters | None = None
@@ -60,37 +60,51 @@ class Kira:
     @cached_property
     def tokens(self) -> Tokens:
         """Who may come in."""
+        from kira.services.tokens import Tokens
+
         return Tokens(self.world.vault, self.world.clock)
 
     @cached_property
     def accounts(self) -> Accounts:
         """Sign-up, sign-in, profile."""
+        from kira.services.accounts import Accounts
+
         return Accounts(self.world.database, self.world.clock, self.world.vault, self.accounts_mode)
 
     @cached_property
     def sessions(self) -> Sessions:
         """Signed-in devices."""
+        from kira.services.sessions import Sessions
+
         return Sessions(self.world.database, self.world.clock, self.world.vault)
 
     @cached_property
     def settings(self) -> Settings:
         """What a user prefers."""
+        from kira.services.settings import Settings
+
         return Settings(self.world.database, self.world.clock)
 
     @cached_property
     def models(self) -> Models:
         """What can be chosen."""
+        from kira.services.models import Models
+
         return Models(self.world.engine, self.roster)
 
     @cached_property
     def conversations(self) -> Conversations:
         """Conversations and their messages."""
+        from kira.services.conversations import Conversations
+
         world = self.world
         return Conversations(world.database, world.clock, world.queue, world.stream)
 
     @cached_property
     def admission(self) -> Admission:
         """Where runs are accepted or refused."""
+        from kira.services.admission import Admission
+
         world = self.world
         limit = self.limits.get("conversation")
         return Admission(world.clock, world.queue, world.stream, self.models, self.line, limit, self.alarm)
@@ -98,21 +112,29 @@ class Kira:
     @cached_property
     def runs(self) -> Runs:
         """Runs as their users see them."""
+        from kira.services.runs import Runs
+
         world = self.world
         return Runs(world.clock, world.queue, world.stream, self.line)
 
     @cached_property
     def answering(self) -> Answering:
         """What workers read and write."""
+        from kira.services.answering import Answering
+
         return Answering(self.world.database, self.world.clock)
 
     @cached_property
     def usages(self) -> Usages:
         """Runs and tokens by day and model."""
+        from kira.services.usage import Usages
+
         return Usages(self.world.clock)
 
     @cached_property
     def widgets(self) -> Widgets:
         """What stands on a user's dashboard."""
+        from kira.services.widgets import Widgets
+
         world = self.world
         return Widgets(world.clock, world.queue, self.models, self.usages, self.line, self.limits.get("widget"))

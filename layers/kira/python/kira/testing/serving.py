@@ -31,7 +31,7 @@ from kira.ports.vault import Vault
 from kira.services.accounts import Accounts
 from kira.services.kira import Kira
 from kira.services.passwords import Passwords
-from kira.services.seats import OwnSeats, SharedSeats
+from kira.services.seats import Seats, SharedSeats
 from kira.testing.hashing import CountingHasher
 from kira.testing.vault import MemoryVault
 from kira.web.apps import build
@@ -138,7 +138,7 @@ def _world(plan: Plan, database: Database) -> TestWorld:
 
 
 def _kira(world: TestWorld, plan: Plan) -> Kira:
-    seats = SharedSeats() if plan.apart else OwnSeats()
+    seats = SharedSeats() if plan.apart else Seats()
     kira = Kira(world, AccountsMode.OPEN, {limit.name: limit for limit in plan.limits}, seats=seats)
     passwords = Passwords(CountingHasher())
     vars(kira)["accounts"] = Accounts(world.database, world.clock, world.vault, AccountsMode.OPEN, passwords)

@@ -26,6 +26,8 @@ def build(kira: Kira | None, *areas: str, pages: ASGIApp | None = None, lifespan
     """
     routers = [router for area in areas or AREAS for router in AREAS[area]]
     app = app_of(kira, routers, pages=pages, lifespan=lifespan)
+    made = app.openapi
+    app.openapi = lambda: app.openapi_schema or docs.with_errors(made())  # type: ignore[method-assign]
     app.add_route("/api/openapi.json", _openapi, include_in_schema=False)
     app.add_route("/api/docs", _docs, include_in_schema=False)
     return app

@@ -1,11 +1,49 @@
-"""The pages at /api/docs: the OpenAPI document as plain HTML, without a script."""
+"""The OpenAPI document with the errors of every route, and as plain HTML, without a script, at /api/docs."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 METHODS = ("get", "post", "put", "patch", "delete")
+REFERENCE = "#/components/schemas/{model}"
+FRAMEWORKS = ("HTTPValidationError", "ValidationError")
+ERRORS = {"4XX": "Client Error", "5XX": "Server Error"}
+
+
+class ErrorBody(BaseModel):
+    """What went wrong: a stable code and a sentence for people."""
+
+    model_config = ConfigDict(extra="allow")
+    code: str
+    message: str
+
+
+class ErrorShown(BaseModel):
+    """The one shape of every error."""
+
+    error: ErrorBody
+
+
+def with_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI `document` with what every route may refuse.
+
+    Said here once and not of each route, where the framework would make a validator for it whenever Kira starts.
+    """
+    shape = ErrorShown.model_json_schema(ref_template=REFERENCE)
+    shapes = document.setdefault("components", {}).setdefault("schemas", {})
+    shapes |= shape.pop("$defs") | {ErrorShown.__name__: shape}
+    for unused in FRAMEWORKS:
+        shapes.pop(unused, None)
+    content = {"application/json": {"schema": {"$ref": REFERENCE.format(model=ErrorShown.__name__)}}}
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("422", None)  # the framework's own, which Kira says in its own shape
+            for status, description in ERRORS.items():
+                operation["responses"][status] = {"description": description, "content": content}
+    return document
 
 
 def page(document: dict[str, Any]) -> str:

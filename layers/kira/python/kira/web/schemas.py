@@ -199,20 +199,6 @@ class HealthShown(Shown):
     version: str
 
 
-class ErrorBody(BaseModel):
-    """What went wrong: a stable code and a sentence for people."""
-
-    model_config = ConfigDict(extra="allow")
-    code: str
-    message: str
-
-
-class ErrorShown(BaseModel):
-    """The one shape of every error."""
-
-    error: ErrorBody
-
-
 class NewConversation(Given):
     """A conversation to begin."""
 
