@@ -81,11 +81,10 @@ NOT_ON_AWS = {
     "api/test_matrix.py::test_a_route_answers_each_role_as_it_should[GET /metrics]": "CloudWatch counts there",
     "api/test_schema.py::test_every_generated_request_is_answered_as_the_document_says[GET /metrics]": "CloudWatch "
     "counts there",
-    "api/test_seats.py::test_of_many_streams_that_are_opened_at_once_so_many_are": "opens more at once than one "
-    "computer holds there",
-    "api/test_seats.py::test_the_seats_of_a_process_that_was_ended_are_free_after_a_while": "sets the clock",
-    "api/test_seats.py::test_a_stream_breaks_off_without_an_end_when_its_reader_may_not_read_on": "sets how often a "
-    "process looks",
+    "api/test_seats.py::test_of_many_streams_that_are_opened_at_once_so_many_keep_a_seat": "opens more at once than "
+    "one computer holds there",
+    "api/test_seats.py::test_a_stream_that_ends_leaves_its_seat": "counts in the database",
+    "api/test_seats.py::test_a_stream_breaks_off_without_an_end_when_its_reader_may_not_read_on": "changes rows",
     "api/test_widgets.py::test_of_refreshes_at_two_instances_one_is_made_and_all_get_it": "in the test before, each "
     "request has an instance there",
     "api/test_widgets.py::test_a_refresh_whose_instance_is_gone_is_made_by_another": "sets the clock",

@@ -8,13 +8,11 @@ from contextlib import suppress
 from kira.domain.errors import KiraError, TooManyStreams
 from kira.domain.ids import new_id
 from kira.domain.limits import (
-    SEAT_SECONDS,
     STREAM_PING_SECONDS,
     STREAMS_PER_USER_APART_MAX,
     STREAMS_PER_USER_MAX,
 )
-from kira.domain.moments import SECOND
-from kira.ports.database import Call, NoRow
+from kira.ports.database import Call
 from kira.services.visits import Visit
 
 
@@ -31,7 +29,8 @@ class Seats:
     async def take(self, visit: Visit) -> Seat:
         """Take a seat for a stream of who visits; raises TooManyStreams when all of theirs are taken."""
         if self.taken[visit.user_id] >= STREAMS_PER_USER_MAX:
-            raise _too_many(STREAMS_PER_USER_MAX)
+            message = f"{STREAMS_PER_USER_MAX} event streams are open for you. Close one and try again."
+            raise TooManyStreams(message, retry_after_s=STREAM_PING_SECONDS)
         self.taken[visit.user_id] += 1
         return Seat(visit, self.taken)
 
@@ -44,19 +43,15 @@ class Seats:
 class SharedSeats(Seats):
     """Those of all processes, where each stream takes a process of its own: STREAMS_PER_USER_APART_MAX for each user.
 
-    A seat is a row that is kept from look to look; of a process that was ended it is free after SEAT_SECONDS.
+    Nobody tells such a process that its reader has gone, so who comes is not refused: the oldest stream breaks off when
+    it looks next, and a reader who is still there takes a seat anew.
     """
 
     async def take(self, visit: Visit) -> Seat:
-        """Take one in one round trip, exactly: writers of one user wait for each other."""
+        """Take a seat in one round trip; the oldest of too many are given up."""
         seat = _SharedSeat(visit, self.taken)
-        now = visit.clock.now()
-        free = {"until": now + SEAT_SECONDS * SECOND, "seats_max": STREAMS_PER_USER_APART_MAX}
-        calls = [Call("seats.clear", {"now": now}), Call("seats.take", {"seat_id": seat.id, **free}, must=True)]
-        try:
-            await visit.run(calls)
-        except NoRow:
-            raise _too_many(STREAMS_PER_USER_APART_MAX) from None
+        give_up = Call("seats.give_up", {"items": STREAMS_PER_USER_APART_MAX})
+        await visit.run([Call("seats.take", {"seat_id": seat.id}), give_up])
         self.taken[visit.user_id] += 1
         return seat
 
@@ -85,15 +80,9 @@ class _SharedSeat(Seat):
         self.id = new_id()
 
     async def is_kept(self) -> bool:
-        until = self.visit.clock.now() + SEAT_SECONDS * SECOND
-        return await self.visit.is_alive(Call("seats.keep", {"seat_id": self.id, "until": until}, must=True))
+        return await self.visit.is_alive(Call("seats.held", {"seat_id": self.id}, must=True))
 
     async def leave(self) -> None:
         await super().leave()
-        with suppress(KiraError):  # then it is free a little later
+        with suppress(KiraError):  # then it is given up as the oldest, some time
             await self.visit.rows.execute("seats.leave", {"seat_id": self.id})
-
-
-def _too_many(most: int) -> TooManyStreams:
-    message = f"{most} event streams are open for you. Close one and try again."
-    return TooManyStreams(message, retry_after_s=STREAM_PING_SECONDS)

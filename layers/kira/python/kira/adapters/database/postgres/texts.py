@@ -16,7 +16,7 @@ NUMBERS = frozenset(
     {
         "background", "cancelled", "completion_tokens", "ended_at", "expires_at", "failed",
         "free", "height", "horizon", "interval", "items", "model_given", "newest", "not_before", "now",
-        "patience", "position", "prompt_tokens", "seats_max", "since", "slots", "stale", "tokens", "tolerance", "until",
+        "patience", "position", "prompt_tokens", "since", "slots", "stale", "tokens", "tolerance", "until",
         "waiting_max", "widgets_max", "width",
     }
 )  # fmt: skip

@@ -1,19 +1,17 @@
--- clear --
--- Forget the seats whose streams have ended without a word.
-DELETE FROM seats WHERE user_id = :user_id AND until <= :now;
-
 -- take --
--- A seat for one more event stream, unless the user has too many.
-INSERT INTO seats (user_id, id, until)
-SELECT :user_id, :seat_id, :until
-FROM (SELECT COUNT(*) AS seats FROM seats s WHERE s.user_id = :user_id) n
-WHERE n.seats < :seats_max
-RETURNING id;
+-- A seat for one more event stream.
+INSERT INTO seats (user_id, id) VALUES (:user_id, :seat_id);
 
--- keep --
--- A stream goes on; no row says that its seat was forgotten.
-UPDATE seats SET until = :until WHERE user_id = :user_id AND id = :seat_id
-RETURNING id;
+-- give_up --
+-- Of too many seats the newest stay.
+DELETE FROM seats
+WHERE user_id = :user_id AND id NOT IN (
+  SELECT s.id FROM seats s WHERE s.user_id = :user_id ORDER BY s.id DESC LIMIT :items
+);
+
+-- held --
+-- Whether a seat was not given up.
+SELECT 1 AS held FROM seats WHERE user_id = :user_id AND id = :seat_id;
 
 -- leave --
 -- A stream has ended.
