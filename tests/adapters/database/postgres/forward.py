@@ -122,7 +122,8 @@ def harms(connection: Connection, statements: dict[str, dict[str, str]]) -> list
                     connection.execute("SET LOCAL search_path = kira")
                     connection.execute(begin.encode())
                     connection.execute(f"SET LOCAL ROLE {role}".encode())
-                    connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql}".encode())
+                    # Prepared, as what comes again would be, it would ask for values.
+                    connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql}".encode(), prepare=False)
             except psycopg.Error as error:
                 found.append(f"{sql}: {error}")
     return found
