@@ -29,7 +29,7 @@ RATE = 8
 """Words of an answer in a second: slow enough that a worker has its hands full when it is killed."""
 USERS = 4
 POINTS_MIN = 200
-HELD_MIN = 50
+HELD_MIN = 30
 """Of these, in the hands of a worker."""
 HIDES_S = 12
 """Longer than a worker lets pass before it holds its hints anew."""
