@@ -16,7 +16,7 @@ from kira.domain.limits import RUN_ATTEMPTS_MAX
 
 WORDS = 8
 TOKENS_PER_SECOND = 25
-PATIENCE_S = 60
+PATIENCE_S = 120
 Look = Callable[..., list[tuple[Any, ...]]]
 """Reads from the database past every wall: a statement, and values for each `?`."""
 

@@ -34,9 +34,9 @@ USERS = 6
 OPEN = 60
 """So many runs are kept without an end."""
 POINTS_MIN = 200
-HELD_MIN = SLOTS * 3 // 4
+HELD_MIN = SLOTS // 2
 KILLS_MAX = 60
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @dataclass

@@ -38,7 +38,7 @@ STREAM_S = 3
 """How long a function may hold a stream here: less than a long answer takes, as 15 minutes may be on AWS."""
 GRACE_S = 2
 """Of a worker that is stopped: less than a long answer takes."""
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def next_version(folder: Path) -> None:
