@@ -201,7 +201,7 @@ def check_runs(users: Users, look: Look) -> None:
     answers = look("SELECT run_id, content FROM messages WHERE role = 'assistant'")
     done = [(run, users.by_run[run].answer) for run, state, *_ in found if state == "done"]
     assert sorted(answers) == sorted(done)
-    assert len(done) > len(found) / 4  # a busy machine has fewer, killed at each of their attempts
+    assert len(done) > len(found) / 2, f"{len(done)} of {len(found)}"
     failed = [each for each in found if each[1] != "done"]
     # Killed at each of its attempts.
     assert {each[1:4] for each in failed} <= {("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)}

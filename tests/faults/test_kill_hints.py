@@ -34,7 +34,7 @@ USERS = 6
 OPEN = 60
 """So many runs are kept without an end."""
 POINTS_MIN = 200
-HELD_MIN = SLOTS // 2
+HELD_MIN = SLOTS * 3 // 4
 KILLS_MAX = 60
 PATIENCE_S = 120
 
@@ -220,7 +220,7 @@ def test_every_run_ended_once_and_no_answer_is_doubled_or_lost(place: Place) -> 
         else:
             assert (state, error, attempt) == ("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)  # killed at every attempt
             assert answers == []
-    assert done > len(found) / 4  # a busy machine has fewer, killed at each of their attempts
+    assert done > len(found) / 2
 
 
 def test_no_run_is_held_and_no_hint_is_left_that_leads_somewhere(place: Place) -> None:

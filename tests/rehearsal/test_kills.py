@@ -29,7 +29,7 @@ RATE = 8
 """Words of an answer in a second: slow enough that a worker has its hands full when it is killed."""
 USERS = 4
 POINTS_MIN = 200
-HELD_MIN = 30
+HELD_MIN = 50
 """Of these, in the hands of a worker."""
 HIDES_S = 12
 """Longer than a worker lets pass before it holds its hints anew."""
@@ -52,6 +52,11 @@ class Storm:
     )
     phases: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def held(self) -> int:
+        """How many runs were in the hands of a worker when it was killed."""
+        return sum(self.phases[each] for each in ("claimed", "streaming", "finishing"))
+
     def function(self, name: str) -> Function:
         """Return a function by its name."""
         return self.found.functions.named(name)
@@ -72,7 +77,9 @@ class Storm:
         self.killer.haunt(self.function("chat"), share=0.3, within_s=0.03, most=16)
         self.killer.haunt(self.function("stream"), share=0.2, within_s=1, most=8)
         self.killer.haunt(self.function("clock"), share=1, within_s=0.1, most=3)
-        for life in range(LIVES):
+        for life in range(2 * LIVES):
+            if life >= LIVES and self.held >= HELD_MIN:  # on a busy machine fewer of a life are in hands
+                break
             worker = await self.start_worker()
             moment = self.users.moment(life, self.chance.uniform(0.02, 1))
             await self.users.live(self.found.address, max(2, OPEN - self.users.open), moment, worker.kill)
@@ -99,7 +106,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
 def test_workers_were_killed_at_hundreds_of_points_in_every_phase(storm: Storm) -> None:
     """The last word of an answer and its end are read at once here, so `finishing` is hardly ever seen."""
     assert storm.phases.total() >= POINTS_MIN, storm.phases
-    assert sum(storm.phases[each] for each in ("claimed", "streaming", "finishing")) >= HELD_MIN, storm.phases
+    assert storm.held >= HELD_MIN, storm.phases
     for phase in ("queued", "claimed", "streaming", "ended, not told"):
         assert storm.phases[phase] >= 3, storm.phases
 
