@@ -37,6 +37,8 @@ export default defineConfig({
     // One style sheet and one chunk of what every page uses: few requests, and nothing shown without its style.
     cssCodeSplit: false,
     rolldownOptions: {
+      // On a slow computer it says how long plugins took, which nobody who runs `make run` asked.
+      checks: { bundlerTimings: false },
       output: {
         codeSplitting: {
           groups: [
