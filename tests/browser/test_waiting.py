@@ -83,6 +83,7 @@ def test_a_server_that_is_away_is_the_reason_and_its_return_the_answer(
     models.fail("down")
     chat.ask("say:back again")
     expect(chat.answers.last).to_contain_text(re.compile("cannot be reached|does not answer"))
+    expect(chat.answers.last).not_to_contain_text("about")
     expect(chat.stop_button).to_be_visible()
     models.calm()
     expect(chat.answers.last).to_contain_text("back again", timeout=30_000)

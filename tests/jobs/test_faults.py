@@ -54,6 +54,22 @@ async def test_a_run_waits_for_a_server_that_is_down_and_goes_when_it_is_back(ho
     assert home.rows("SELECT failures FROM runs WHERE id = ?", run) == [(0,)]
 
 
+async def test_how_long_a_server_stays_away_is_not_guessed(home: Home, server: ModelServer) -> None:
+    async with home.working(server.address):
+        await home.warm()
+        await server.stop()
+        await home.ask("finds out")
+        await until(lambda: home.line.is_held)
+        run = await home.ask("after the break")
+        waiting = await home.kira.runs.one(await home.visit(), run)
+        assert (waiting.position is not None, waiting.wait_s) == (True, None)
+        await server.start()
+        told = await home.told(run)
+        await until(lambda: not home.line.is_held)
+    assert said(told, "queued")[0]["wait_s"] is None
+    assert text_of(told) == whole("after the break", 30)
+
+
 async def test_a_server_that_is_killed_in_the_middle_and_comes_back(home: Home, server: ModelServer) -> None:
     server.behaviour.rate, server.behaviour.tokens = 100, 60
     async with home.working(server.address):

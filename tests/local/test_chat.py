@@ -169,7 +169,7 @@ def test_the_place_in_line_is_shown(data: Path) -> None:
     ):
         first.wait_for("long long")
         with in_terminal(data, "chat", "--url", running.address, "--model", MODEL, "wait") as second:
-            second.wait_for("in line")
+            second.wait_for("Next in line, about")
 
 
 def test_a_pipe_is_told_why_it_waits(data: Path) -> None:

@@ -19,6 +19,8 @@ DEMO = "demo"  # this model and its server are always there
 AGAIN: Mapping[str, object] = MappingProxyType({"position": 1, "wait_s": 0.0})
 """The place of a run that comes back: it keeps its standing, so it is next until a look at the line says otherwise."""
 MISSED = "No worker has this model just now. Its worker may be restarting."
+Told = tuple[int, float | None, str | None]
+"""What the readers of a run know: its place, the seconds it lasts, and why."""
 LOOK_SECONDS = 1.0
 """How often the table is looked at when nobody here knows of a waiting run: another process may have added one."""
 
@@ -35,7 +37,7 @@ class Herald:
     look_s: float = LOOK_SECONDS
     missed_s: float = 0.0  # how long a model may be missing before its runs end
     hosted: Collection[str] = frozenset()  # models that no worker needs to have
-    _told: dict[str, tuple[int, float, str | None]] = field(default_factory=dict)
+    _told: dict[str, Told] = field(default_factory=dict)
     _going: set[str] = field(default_factory=set)
     _looked: float = 0.0
     _missed: dict[str, float] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class Herald:
         self.line.counted(len(places), joins)
         self.line.slots = max(1, fleet.slots)
         why = _why(fleet)
-        told: dict[str, tuple[int, float, str | None]] = {}
+        self.line.is_held = why is not None
+        told: dict[str, Told] = {}
         for place in places:
             if place.run_id in self._going:
                 continue
@@ -105,9 +108,7 @@ class Herald:
                 continue
             await self.stream.append(source, each.attempt + 1, [said])
 
-    async def _tell(
-        self, place: Place, state: tuple[int, float, str | None], before: tuple[int, float, str | None] | None
-    ) -> None:
+    async def _tell(self, place: Place, state: Told, before: Told | None) -> None:
         position, wait_s, why = state
         said: list[tuple[str, dict[str, object]]] = []
         if before is None or before[:2] != state[:2]:

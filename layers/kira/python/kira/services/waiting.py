@@ -12,13 +12,17 @@ SMOOTHING = 0.2
 
 @dataclass(slots=True)
 class Line:
-    """The line as this process last saw it; `service_s` is the smoothed duration of a run in seconds."""
+    """The line as this process last saw it; `service_s` is the smoothed duration of a run in seconds.
+
+    It `is_held` while no model server answers: then nobody knows how long it lasts.
+    """
 
     waiting: int = 0
     slots: int = 1
     free: int = 0
     service_s: float = FIRST_GUESS_SECONDS
     joins: int = 0
+    is_held: bool = False
     _measured: bool = field(default=False)
 
     def took(self, seconds: float) -> None:
@@ -26,8 +30,10 @@ class Line:
         self.service_s = seconds if not self._measured else self.service_s + SMOOTHING * (seconds - self.service_s)
         self._measured = True
 
-    def wait_s(self, position: int) -> float:
-        """Return the estimated seconds until the run at `position` (1 is next) begins."""
+    def wait_s(self, position: int) -> float | None:
+        """Return the estimated seconds until the run at `position` (1 is next) begins; None when nobody knows."""
+        if self.is_held:
+            return None
         if position <= self.free:
             return 0.0
         return round((position - self.free) * self.service_s / max(1, self.slots), 1)

@@ -255,12 +255,13 @@ def _ended(said: Event) -> int:
 
 
 def _place(told: dict[str, Any]) -> str:
-    """Say where a waiting run stands: `3rd in line, about 20 s`."""
+    """Say where a waiting run stands: `3rd in line, about 20 s`, without seconds while nobody knows them."""
     position, wait_s = told.get("position"), told.get("wait_s")
-    if not position or not wait_s:
-        return "Next in line." if position else "Waiting."
+    if not position:
+        return "Waiting."
     ending = "th" if 10 <= position % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
-    return f"{position}{ending} in line, about {max(1, round(wait_s))} s"
+    place = "Next in line" if position == 1 else f"{position}{ending} in line"
+    return f"{place}, about {max(1, round(wait_s))} s" if wait_s else f"{place}."
 
 
 def _note(text: str, style: str = "dim") -> None:
