@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.engines import fresh, server
+from tests.engines import folder_of_server, fresh, server
 from tests.moving import ADA, BORA, HARD, database, moved, seed, shape
 
 from kira.adapters.database.moving import lines, postgres_reader, sqlite_reader
@@ -21,6 +22,7 @@ from kira.adapters.database.moving.sqlite_target import SqliteTarget
 from kira.adapters.database.moving.tables import NOT_MOVED, SEARCHED, Table, plan
 from kira.adapters.database.postgres import PostgresConfig
 from kira.adapters.database.postgres import create_database as create_postgres
+from kira.adapters.database.postgres.embedded import Embedded
 from kira.adapters.database.sqlite import SqliteConfig, create_database
 from kira.domain.errors import Conflict, Invalid, KiraError, WrongSetting
 from kira.domain.search import parse
@@ -157,6 +159,35 @@ def test_an_unfinished_target_is_refused_by_kira(tmp_path: Path) -> None:
     assert moved(one) == moved(over)
 
 
+@pytest.mark.parametrize(("at", "rows"), [("Copying messages", 50), ("Making the words of messages", 0)])
+def test_a_server_that_crashes_in_the_middle_loses_no_row(tmp_path: Path, at: str, rows: int) -> None:
+    one, folder = seed(tmp_path / "one.sqlite"), folder_of_server() / "pg"
+    running = Embedded(folder)
+    over = running.address()
+
+    @contextmanager
+    def crashing(label: str, *, unit: str | None = None) -> Iterator[Tell]:
+        def tell(done: int, total: int) -> None:
+            if label == at and done >= rows:
+                with psycopg.connect(over, autocommit=True) as other:
+                    other.execute("CHECKPOINT")
+                running.stop(signal.SIGQUIT)
+                raise psycopg.OperationalError
+
+        yield tell
+
+    with closing(sqlite_reader.open_source(one)) as reader, closing(PostgresTarget(over)) as target:
+        target.make_ready()
+        with pytest.raises(psycopg.OperationalError):
+            carry_out(reader, target, begin(reader, target, anew=False), crashing, 50)
+    running = Embedded(folder)
+    try:
+        move(one, over)
+        assert moved(one) == moved(over)
+    finally:
+        running.stop()
+
+
 def test_what_changed_meanwhile_is_found(tmp_path: Path) -> None:
     one, over = seed(tmp_path / "one.sqlite"), database()
     with closing(sqlite_reader.open_source(one)) as reader, closing(PostgresTarget(over)) as target:
@@ -196,7 +227,7 @@ def test_lines_are_those_of_postgresql() -> None:
         for text in (*HARD, None):
             with connection.cursor().copy("COPY (SELECT %s::text, 1) TO STDOUT", (text,)) as copy:
                 line = b"".join(bytes(part) for part in copy)
-            assert lines.block([[lines.NULL if text is None else text.encode(), b"1"]]) == line
+            assert lines.block([(lines.NULL if text is None else text.encode(), b"1")]) == line
             assert lines.fields(line[:-1]) == [text, "1"]
 
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from kira.adapters.database.moving.tables import Plan, Table
 
-ROWS_A_BLOCK = 200
-"""So few that a server still reads the last block while the next one is made."""
+ROWS_A_BLOCK = 100
+"""So few that a block stays in a processor's cache, and that a server reads the last one while the next is made."""
 
 RUNNING = "SELECT COUNT(*) FROM runs WHERE state = 'running'"
 
@@ -51,7 +51,7 @@ class Reader(Protocol):
     def blocks(
         self, table: Table, columns: Sequence[str], *, after: Key | None = None, limit: int | None = None
     ) -> Iterator[bytes]:
-        """Yield rows as lines, with a `limit` in the order of the key and behind the key `after`."""
+        """Yield rows as lines, with a `limit` in an order that stays and behind the row with the key `after`."""
 
 
 class Target(Protocol):

@@ -44,10 +44,11 @@ class SqliteReader:
     def blocks(
         self, table: Table, columns: Sequence[str], *, after: Key | None = None, limit: int | None = None
     ) -> Iterator[bytes]:
-        """Yield rows as lines, with a `limit` in the order of the key and behind the key `after`."""
-        key = ", ".join(table.key)
-        behind = f" WHERE ({key}) > ({', '.join('?' * len(table.key))})" if after else ""
-        order = f" ORDER BY {key} LIMIT {limit}" if limit else ""
+        """Yield rows as lines, with a `limit` in the order they lie in and behind the one with the key `after`."""
+        # Not in the order of the key: a file of many users would be read criss-cross.
+        last = f"SELECT rowid FROM {table.name} WHERE ({', '.join(table.key)}) = ({', '.join('?' * len(table.key))})"  # noqa: S608
+        behind = f" WHERE rowid > ({last})" if after else ""
+        order = f" ORDER BY rowid LIMIT {limit}" if limit else ""
         values = ", ".join(self._value(table, column) for column in columns)
         cursor = self.connection.execute(f"SELECT {values} FROM {table.name}{behind}{order}", after or ())  # noqa: S608
         while rows := cursor.fetchmany(ROWS_A_BLOCK):

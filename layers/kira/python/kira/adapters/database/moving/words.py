@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from kira.adapters.database.moving.postgres_reader import Connection, connect
+from kira.adapters.database.moving.postgres_reader import Connection, connect, is_there
 from kira.adapters.database.moving.sides import Phase
 from kira.adapters.database.moving.tables import Plan
 from kira.adapters.database.postgres.config import OWNER
@@ -36,7 +36,7 @@ class Waiting:
     def make(self, connection: Connection, rows: int, phase: Phase) -> None:
         """Take all of them into their table, where a trigger makes the words, and forget where they waited."""
         size = _one(connection, f"SELECT pg_relation_size('{self.name}') / current_setting('block_size')::int")
-        made = _one(connection, f"SELECT COUNT(*) FROM {UNFINISHED} WHERE part LIKE '{self._part(None)}%'")  # noqa: S608
+        made = _one(connection, f"SELECT COUNT(*) FROM {UNFINISHED} WHERE part LIKE '{_part(self.plan.table.name)}%'")  # noqa: S608
         starts = range(0, size, PAGES_A_BATCH)
         label = f"Making the words of {self.plan.table.name}"
         with phase(label, unit="rows") as tell, ExitStack() as stack:
@@ -58,7 +58,7 @@ class Waiting:
         try:
             with connection.transaction():
                 # First the note: were these pages still being taken by a process that was killed, this waits for it.
-                connection.execute(f"INSERT INTO {UNFINISHED} VALUES (%s, '')", (self._part(start),))  # noqa: S608
+                connection.execute(f"INSERT INTO {UNFINISHED} VALUES (%s, '')", (_part(self.plan.table.name, start),))  # noqa: S608
                 connection.execute(
                     f"INSERT INTO {self.plan.table.name} ({columns}) SELECT {columns} FROM {self.name} "  # noqa: S608
                     f"WHERE ctid >= '({start},0)' AND ctid < '({start + PAGES_A_BATCH},0)'"
@@ -77,13 +77,27 @@ class Waiting:
         connection.execute("SET synchronous_commit = off")
         return connection
 
-    def _part(self, start: int | None) -> str:
-        return f"words {self.plan.table.name} {'' if start is None else start}"
+
+def is_lost(connection: Connection, table: str) -> bool:
+    """Say whether rows of `table` wait no more: what waits is in no log, so a server that crashed has emptied it."""
+    name = waiting_for(table)
+    return is_there(connection, name) and not _one(connection, f"SELECT pg_relation_size('{name}')")
+
+
+def forget(connection: Connection, table: str) -> None:
+    """Forget the rows of `table`, those that wait and those that have their words."""
+    connection.execute(f"DELETE FROM {UNFINISHED} WHERE part LIKE '{_part(table)}%'")  # noqa: S608
+    connection.execute(f"TRUNCATE {table}")
+    connection.execute(f"DROP TABLE {waiting_for(table)}")
 
 
 def waiting_for(table: str) -> str:
     """Return the name of the table in which rows of `table` wait."""
     return f"{UNFINISHED}_{table}"
+
+
+def _part(table: str, start: int | None = None) -> str:
+    return f"words {table} {'' if start is None else start}"
 
 
 def _one(connection: Connection, query: str) -> int:
