@@ -5,14 +5,18 @@ BIN := .venv/bin
 DASHBOARD := layers/kira/python/kira/local/dashboard/index.html
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 PYTEST := $(BIN)/python -m pytest tests
-# Most tests wait for something, so there are more processes than processors. A file stays in one process, which keeps
-# what its tests share, and conftest.py puts the long ones first. A rehearsal of AWS is many processes itself.
+# Each home with its number of processes: most tests wait for something, so there are more than processors. A file stays
+# in one process, which keeps what its tests share, and conftest.py puts the long ones first. A rehearsal of AWS is many
+# processes itself.
 # Node 20 is what Debian has; the CDK warns about it in a frame of exclamation marks.
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 CDK_DISABLE_CLI_TELEMETRY=true \
   cdk/node_modules/.bin/cdk --no-notices --no-version-reporting
 TOGETHER := --dist loadfile --no-loadscope-reorder
+HOMES := sqlite:3 postgres:3 aws:2
 # Companies and sandboxes with a certificate authority of their own need the system's store.
 export UV_SYSTEM_CERTS := 1
+# Without kept bytecode each process compiles its libraries again: the CDK's take five seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench api lock clean programs synth rehearse cost diff
@@ -23,10 +27,10 @@ help: ## list what can be done
 run: .venv/.run $(DASHBOARD) ## start Kira on this computer and print its address
 	@$(BIN)/kira up
 
-test: .venv/.dev $(DASHBOARD) cdk/node_modules/.package-lock.json programs ## check style, types and floors, then run every test
+test: .venv/.dev $(DASHBOARD) cdk/node_modules/.package-lock.json programs ## check style, types and floors, then run every test (HOMES=sqlite:3: those of the laptop)
 	@$(MAKE) --no-print-directory check
 	cd frontend && npm run -s check && npm run -s test
-	@for home in sqlite:3 postgres:3 aws:2; do \
+	@for home in $(HOMES); do \
 	  many=$${home#*:}; home=$${home%:*}; \
 	  $(PYTEST) --home $$home -o cache_dir=build/pytest-$$home -n $$many $(TOGETHER) && continue; \
 	  echo "What failed is run once more, alone: a busy machine can stall a process for seconds."; \

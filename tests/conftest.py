@@ -19,7 +19,10 @@ TEARDOWN_SECONDS = 180
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the caller choose the home."""
-    parser.addoption("--home", choices=homes.HOMES, default=homes.HOMES[0], help="where homes of tests keep their data")
+    told = (
+        f"where homes of tests keep their data ({homes.HOMES[0]} if not said, and then also what is about others alone)"
+    )
+    parser.addoption("--home", choices=homes.HOMES, help=told)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,7 +54,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say it at the top."""
-    return f"home: {config.getoption('--home')}"
+    return f"home: {config.getoption('--home') or homes.HOMES[0]}"
 
 
 def _rank(item: pytest.Item) -> int:

@@ -21,8 +21,22 @@ from kira.ports.database import Database
 
 HOMES = ("sqlite", "postgres", "aws")
 
+ONLY_HERE = {
+    "adapters/database/postgres": "postgres",
+    "adapters/database/test_replica.py": "postgres",
+    "adapters/database/test_replica_away.py": "postgres",
+    "cdk": "aws",
+    "cloud": "aws",
+    "contracts/test_host.py": "aws",
+    "fleet": "aws",
+    "functions": "aws",
+    "hosts": "postgres",
+    "rehearsal": "aws",
+}
+"""What is about one home alone. All else runs on the first, and so does this where nobody names a home."""
+
 SERVER_FOLDERS = ("api", "browser", "contracts", "faults", "jobs", "local", "services", "simulation", "web")
-"""What runs on a server too; in all other folders no test has a home, or each names its engines itself."""
+"""What runs on a server too; in most other folders no test has a home, or each names its engines itself."""
 
 NOT_ON_A_SERVER = {
     "contracts/test_alarm.py": "has no database",
@@ -30,7 +44,6 @@ NOT_ON_A_SERVER = {
     "contracts/test_database.py": "names its engines itself",
     "contracts/test_database_promises.py": "names its engines itself",
     "contracts/test_engine.py": "has no database",
-    "contracts/test_host.py": "has no database",
     "contracts/test_isolation.py": "names its engines itself",
     "contracts/test_mail.py": "has no database",
     "contracts/test_objects.py": "has no database",
@@ -59,7 +72,7 @@ NOT_ON_A_SERVER = {
 """Tests of SERVER_FOLDERS that belong to the file's run alone, with the reason; tests/house/test_homes.py keeps it."""
 
 AWS_FOLDERS = ("api", "browser")
-"""What runs on a rehearsal of AWS too; what is about that itself, in tests/rehearsal, makes one in every home."""
+"""What runs on a rehearsal of AWS too."""
 
 AWS_FILES = ("contracts/test_isolation.py", "contracts/test_row_security.py")
 """What runs there of other folders: who sees what, asked of a database that a deploy made. The rest of contracts is
@@ -101,6 +114,7 @@ NOT_ON_AWS = {
 """Tests of AWS_FOLDERS that cannot, with the reason."""
 
 _chosen = HOMES[0]
+_is_named = False
 _server = Postgres("postgres")
 _free: list[Path] = []
 _lent: dict[Path, Path] = {}
@@ -128,11 +142,11 @@ class Direct(Protocol):
         """Run one statement for each of `params`."""
 
 
-def choose(home: str) -> None:
-    """Put what follows on `home`."""
+def choose(home: str | None) -> None:
+    """Put what follows on `home`, or on the first one where none is named."""
     # Not in the environment: tests of the command empty that of everything that is Kira's.
-    global _chosen  # noqa: PLW0603 - one test process is on one home
-    _chosen = home
+    global _chosen, _is_named
+    _chosen, _is_named = home or HOMES[0], home is not None
 
 
 def is_aws() -> bool:
@@ -147,10 +161,12 @@ def is_server() -> bool:
 
 def belongs(node: str) -> bool:
     """Say whether the test `node` (its path below tests/, then its names) is part of a run on the chosen home."""
+    path, _, name = node.partition("::")
+    if only := next((home for place, home in ONLY_HERE.items() if path == place or path.startswith(f"{place}/")), None):
+        return not _is_named or only == _chosen
     if not is_server() and not is_aws():
         return True
     folders, left_out = (AWS_FOLDERS, NOT_ON_AWS) if is_aws() else (SERVER_FOLDERS, NOT_ON_A_SERVER)
-    path, _, name = node.partition("::")
     is_left_out = bool({path, node, f"{path}::{name.partition('[')[0]}"} & left_out.keys())
     is_meant = path.partition("/")[0] in folders or (is_aws() and path in AWS_FILES)
     return is_meant and not is_left_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -183,4 +184,6 @@ async def test_protection_is_on_exactly_while_a_run_goes(
         await asyncio.gather(watching, return_exceptions=True)
         await host.left()
         await host.close()
-    assert len(cloud.actions("SetInstanceProtection")) == 5
+    wanted = [said["ProtectedFromScaleIn"] for name, said in cloud.told if name == "SetInstanceProtection"]
+    # A call that was not answered in time is made again.
+    assert [value for value, _ in groupby(wanted)] == ["false", "true", "false", "true", "false"]
