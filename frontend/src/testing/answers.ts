@@ -5,7 +5,8 @@ export interface Asked {
   readonly route: string;
   readonly body: unknown;
 }
-type Answer = (asked: Asked) => { status?: number; body?: unknown } | 'offline';
+type Reply = { status?: number; body?: unknown } | 'offline';
+type Answer = (asked: Asked) => Reply | Promise<Reply>;
 
 const shape = (path: string): string => path.replace(/\?.*/, '').replace(/\/[0-9a-f-]{36}|\/w\d+/g, '/{id}');
 
@@ -16,7 +17,7 @@ export function answerWith(routes: Record<string, Answer>): Asked[] {
     const route = `${init.method ?? 'GET'} ${shape(path)}`;
     const one = { route, body: init.body ? (JSON.parse(String(init.body)) as unknown) : undefined };
     asked.push(one);
-    const answer = routes[route]?.(one) ?? { status: 404, body: { error: { code: 'NOT_FOUND', message: 'Not here.' } } };
+    const answer = (await routes[route]?.(one)) ?? { status: 404, body: { error: { code: 'NOT_FOUND', message: 'Not here.' } } };
     if (answer === 'offline') throw new TypeError('Failed to fetch');
     const { status = 200, body } = answer;
     return new Response(status === 204 ? null : JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } });
