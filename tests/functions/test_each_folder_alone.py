@@ -154,7 +154,7 @@ def test_a_handler_is_a_few_lines(name: str) -> None:
     text = (FUNCTIONS / name / "handler.py").read_text()
     assert len(text.splitlines()) <= LINES_MAX
     assert text.startswith(f'"""{name.capitalize()}: ')
-    imported = set(re.findall(r"^(?:from|import) (\S+)", text, re.MULTILINE))
+    imported = set(re.findall(r"^ *(?:from|import) (\S+)", text, re.MULTILINE))
     assert all(each.startswith(("kira.cloud", "kira.web", "kira.jobs")) for each in imported)
     files = {path.name for path in (FUNCTIONS / name).iterdir() if path.name != "__pycache__"}
     assert files == {"handler.py"} | ({"run.sh"} if name == "stream" else set())
