@@ -210,6 +210,7 @@ def check_runs(users: Users, look: Look) -> None:
     answers = look("SELECT run_id, content FROM messages WHERE role = 'assistant'")
     done = [(run, users.by_run[run].answer) for run, state, *_ in found if state == "done"]
     assert sorted(answers) == sorted(done)
+    assert done
     failed = [each for each in found if each[1] != "done"]
     assert {each[1:4] for each in failed} <= {("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)}
     assert {str(run) for run, *_ in failed} == gave_up(users.killed)

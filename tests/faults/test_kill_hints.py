@@ -218,6 +218,7 @@ def test_every_run_ended_once_and_no_answer_is_doubled_or_lost(place: Place) -> 
     found = rows(place.data, "SELECT id, state, error_code, attempt FROM runs WHERE kind = 'reply'")
     assert {str(run) for run, *_ in found} == place.asked.keys()
     lost = gave_up(set().union(*place.killed))
+    assert len(lost) < len(found)
     for run, state, error, attempt in found:
         answers = rows(place.data, "SELECT content FROM messages WHERE role = 'assistant' AND run_id = ?", run)
         if str(run) not in lost:
