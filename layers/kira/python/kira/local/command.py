@@ -167,7 +167,7 @@ def migrate(
     while_running: Annotated[
         bool, typer.Option("--while-running", help="Move what FROM holds now, although a Kira goes on writing.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Rows that are kept or lost together.")] = 50_000,
+    batch: Annotated[int, typer.Option(min=1, help="Rows that are kept or lost together.")] = 20_000,
     data: Data = None,
 ) -> None:
     """Move everything from one database to another and compare the two; FROM stays as it is.

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kira.adapters.database.moving import postgres_reader, sqlite_reader
 from kira.adapters.database.moving.failures import HANDLED, why
-from kira.adapters.database.moving.move import Looked, begin, carry_out, look
+from kira.adapters.database.moving.move import ROWS_A_BATCH, Looked, begin, carry_out, look
 from kira.adapters.database.moving.postgres_reader import PostgresReader
 from kira.adapters.database.moving.postgres_target import PostgresTarget
 from kira.adapters.database.moving.sample import seconds_for
@@ -37,7 +37,7 @@ class Options:
     back: bool = False
     anew: bool = False
     while_running: bool = False
-    batch: int = 50_000
+    batch: int = ROWS_A_BATCH
 
     @property
     def needs_quiet(self) -> bool:
@@ -64,7 +64,7 @@ def move(source: str, target: str, options: Options, *, data: Path | None) -> No
             _make_room(reader, into, options)
             if options.dry_run:
                 return
-            looked = begin(reader, into, anew=options.anew)
+            looked = begin(reader, into, anew=options.anew, batch=options.batch)
             moved = carry_out(reader, into, looked, terminal.progress, options.batch)
         except HANDLED as error:
             raise KiraError(_stopped(why(error))) from None

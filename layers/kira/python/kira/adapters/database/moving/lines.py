@@ -10,7 +10,7 @@ from itertools import repeat
 from kira.domain.errors import Invalid
 
 NULL = b"\xfdN"
-_BACKSLASH, _ROW, _FIELD = b"\xfd", b"\xfe", b"\xff"
+_MARKS = _BACKSLASH, _ROW, _FIELD = b"\xfd", b"\xfe", b"\xff"
 """Bytes that are in no UTF-8 text, so that nothing in a text can be taken for one of them."""
 
 # Backslash first: the others put one in (PostgreSQL documentation, COPY, text format).
@@ -29,8 +29,8 @@ def block(rows: Sequence[tuple[bytes, ...]]) -> bytes:
     That all else is UTF-8 is left to whoever stores the lines, who has to look at every byte anyway.
     """
     text = _ROW.join(map(_FIELD.join, rows)) + _ROW
-    marks = (text.count(_ROW), text.count(_FIELD), text.count(_BACKSLASH))  # one of them in a text makes one too many
-    if marks != (len(rows), sum(map(len, rows)) - len(rows), sum(map(tuple.count, rows, repeat(NULL)))):
+    marks = sum(map(len, rows)) + sum(map(tuple.count, rows, repeat(NULL)))
+    if len(text) - len(text.translate(None, b"".join(_MARKS))) != marks:  # one in a text is one too many
         raise Invalid(NOT_TEXT)
     if b"\x00" in text:
         raise Invalid("A text in FROM contains a NUL character, which PostgreSQL cannot store.")

@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 
 from kira.adapters.database.moving import lines
-from kira.adapters.database.moving.sides import Phase, Reader, Target, Tell, mark_of
+from kira.adapters.database.moving.movers import Movers
+from kira.adapters.database.moving.sides import Phase, Reader, Target, mark_of
 from kira.adapters.database.moving.tables import Plan, plan
+from kira.adapters.database.moving.work import Done, Task, What, Work
 from kira.domain.errors import Conflict, KiraError
 
-ROWS_A_BATCH = 50_000
+ROWS_A_BATCH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,15 @@ def look(source: Reader, target_tables: Reader | None, *, same_kind: bool) -> Lo
     return Looked(plans, counts, mark_of(plans, summaries), source.running())
 
 
-def begin(source: Reader, target: Target, *, anew: bool) -> Looked:
+def begin(source: Reader, target: Target, *, anew: bool, batch: int = ROWS_A_BATCH) -> Looked:
     """Begin a move into a target that is ready, or go on with one; raises Conflict when that was of another source."""
     looked = look(source, target.reader, same_kind=source.kind == target.kind)
     before = target.begun()
     if before is None or anew:
-        target.begin(looked.mark)
+        target.begin(looked.mark, {each.table.name: source.parts(each.table, batch) for each in looked.plans})
     elif before != looked.mark:
         raise Conflict(
-            "The migration that began here was of another FROM, or FROM was written to since. "
+            "The migration that began here was of another FROM or another Kira, or FROM was written to since. "
             "Say --anew to begin again: what was copied so far is thrown away, FROM stays as it is."
         )
     return looked
@@ -59,43 +61,56 @@ def begin(source: Reader, target: Target, *, anew: bool) -> Looked:
 def carry_out(source: Reader, target: Target, looked: Looked, phase: Phase, batch: int = ROWS_A_BATCH) -> Moved:
     """Do all that is still to do. Raises KiraError, and what the databases raise; a later call goes on from there."""
     began = time.monotonic()
-    for each in looked.plans:
-        place = target.place(each.table.name)
-        rows = looked.counts[each.table.name]
-        with phase(f"Copying {each.table.name}", unit="rows") as tell:
-            while not place.done:
-                tell(place.copied, rows)
-                blocks = source.blocks(each.table, each.columns, after=place.last, limit=batch)
-                place = target.write(each, place, blocks, batch)
-    copied = time.monotonic()
-    target.settle(looked.plans, phase)
-    found = _compare(source, target.reader, looked, phase)
+    with Movers(source, target) as movers:
+        work = Work(source, target, {each.table.name: each for each in looked.plans})
+        move = _Move(work, movers, phase, batch)
+        for each in looked.plans:
+            move.copy(each, looked.counts[each.table.name])
+        copied = time.monotonic()
+        target.settle(looked.plans, phase)
+        found = [move.compare(each, looked.counts[each.table.name]) for each in looked.plans]
     target.finish()
-    return Moved(looked.counts, found, copied - began, time.monotonic() - began)
+    digest = lines.digest("".join(f"{part}\n" for part in found).encode()) % 2**64
+    return Moved(looked.counts, f"{digest:016x}", copied - began, time.monotonic() - began)
 
 
-def _compare(source: Reader, target: Reader, looked: Looked, phase: Phase) -> str:
-    """Return the digest of everything; raises KiraError when the two sides differ."""
-    found = []
-    for each in looked.plans:
-        name = each.table.name
-        with phase(f"Comparing {name}", unit="rows") as tell:
-            two = [
-                _digest(side, each, half, 2 * looked.counts[name], tell) for half, side in enumerate((source, target))
-            ]
-        if two[0] != two[1]:
+@dataclass(frozen=True, slots=True)
+class _Move:
+    work: Work
+    movers: Movers
+    phase: Phase
+    batch: int
+
+    def copy(self, plan: Plan, rows: int) -> None:
+        """Copy the parts of one table that are not stored yet."""
+        left, copied = self.work.target.left(plan)
+
+        def then(_: Task, done: Done) -> None:
+            nonlocal copied
+            copied += done.rows
+            tell(copied, rows)
+
+        with self.phase(f"Copying {plan.table.name}", unit="rows") as tell:
+            tell(copied, rows)
+            self.movers.share([Task(What.COPY, plan.table.name, part) for part in left], self.work.do, then)
+
+    def compare(self, plan: Plan, rows: int) -> str:
+        """Return the number of rows and the digest of one table; raises KiraError when the two sides differ."""
+        name = plan.table.name
+        found = {What.READ_SOURCE: Done(0), What.READ_TARGET: Done(0)}
+
+        def then(task: Task, done: Done) -> None:
+            found[task.what] += done
+            tell(sum(each.rows for each in found.values()), 2 * rows)
+
+        with self.phase(f"Comparing {name}", unit="rows") as tell:
+            sides = zip(found, (self.work.source, self.work.target.reader), strict=True)
+            tasks = [Task(what, name, part) for what, side in sides for part in side.parts(plan.table, self.batch)]
+            self.movers.share(tasks, self.work.do, then)
+        one, two = found.values()
+        if one != two:
             raise KiraError(
-                f"The table {name} differs: {two[0][0]:,} rows in FROM and {two[1][0]:,} in TO, or other contents. "
+                f"The table {name} differs: {one.rows:,} rows in FROM and {two.rows:,} in TO, or other contents. "
                 "FROM may have been written to meanwhile. TO is not used; FROM is untouched. Say --anew to begin again."
             )
-        found.append(f"{name} {two[0]}")
-    return f"{lines.digest(''.join(part + chr(10) for part in found).encode()) % 2**64:016x}"
-
-
-def _digest(side: Reader, each: Plan, half: int, total: int, tell: Tell) -> tuple[int, int]:
-    rows, found = 0, 0
-    for block in side.blocks(each.table, each.table.own):
-        rows += block.count(b"\n")
-        found += lines.digest(block)
-        tell(half * total // 2 + rows, total)
-    return rows, found
+        return f"{name} {one.rows} {one.digest}"

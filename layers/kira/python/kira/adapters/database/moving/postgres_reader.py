@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from kira.adapters.database.moving.sides import ROWS_A_BLOCK, RUNNING, Key
+from kira.adapters.database.moving.sides import ROWS_A_BLOCK, RUNNING, Part, divide
 from kira.adapters.database.moving.tables import Table
 from kira.adapters.database.postgres.config import APPLICATION, OWNER, SCHEMA
 from kira.adapters.database.postgres.looking import VERSION_MIN, told
@@ -19,11 +19,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 LOCK_SECONDS = 5
 
 _COLUMNS = """
-SELECT c.relname, a.attname, format_type(a.atttypid, NULL), array_position(i.indkey::smallint[], a.attnum)
-FROM pg_class c
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r'
 ORDER BY c.relname, a.attnum
 """
 _WHO = f"""
@@ -43,18 +41,13 @@ class PostgresReader:
     def __init__(self, connection: Connection) -> None:
         """Read on `connection`."""
         self.connection = connection
-        self._tables: dict[str, Table] = {}
 
     def tables(self) -> dict[str, Table]:
-        """Return the tables of Kira's; keys that are put off for now are remembered from before."""
+        """Return the tables of Kira's."""
         columns: dict[str, dict[str, str]] = {}
-        keys: dict[str, dict[int, str]] = {}
-        for table, column, kind, place in self.connection.execute(_COLUMNS, (SCHEMA,)).fetchall():
+        for table, column, kind in self.connection.execute(_COLUMNS, (SCHEMA,)).fetchall():
             columns.setdefault(table, {})[column] = kind
-            if place is not None:
-                keys.setdefault(table, {})[place] = column
-        mine = {name for name in columns if not name.startswith(UNFINISHED)}
-        return {name: Table(name, columns[name], _in_order(keys.get(name, {}))) for name in mine}
+        return {name: Table(name, columns[name]) for name in columns if not name.startswith(UNFINISHED)}
 
     def summary(self, table: Table) -> list[int]:
         """Return the number of rows, and a sum over each column of numbers."""
@@ -66,15 +59,18 @@ class PostgresReader:
         """Return how many runs are under a lease."""
         return int((self.connection.execute(RUNNING).fetchone() or (0,))[0])
 
-    def blocks(
-        self, table: Table, columns: Sequence[str], *, after: Key | None = None, limit: int | None = None
-    ) -> Iterator[bytes]:
-        """Yield rows as lines, with a `limit` in the order of the key and behind the key `after`."""
-        key = ", ".join(table.key)
-        behind = f" WHERE ({key}) > ({', '.join(['%s'] * len(table.key))})" if after else ""
-        order = f" ORDER BY {key} LIMIT {limit}" if limit else ""
-        query = f"COPY (SELECT {', '.join(columns)} FROM {table.name}{behind}{order}) TO STDOUT"  # noqa: S608
-        with self.connection.cursor() as cursor, cursor.copy(query, after) as copy:
+    def parts(self, table: Table, rows: int) -> list[Part]:
+        """Divide `table` into parts of about `rows` rows; none when it is empty."""
+        asked = f"COUNT(*), pg_relation_size('{table.name}') / current_setting('block_size')::int"
+        count, pages = self.connection.execute(f"SELECT {asked} FROM {table.name}").fetchone() or (0, 0)  # noqa: S608
+        return divide(0, pages - 1, -(-count // rows)) if count else []
+
+    def blocks(self, table: Table, columns: Sequence[str], part: Part | None = None) -> Iterator[bytes]:
+        """Yield the rows of `part`, or all, as lines."""
+        # As they lie, by the numbers of pages: a large table is not sorted, and no index has to be there.
+        within = f" WHERE ctid >= '({part.first},0)' AND ctid < '({part.last + 1},0)'" if part else ""
+        query = f"COPY (SELECT {', '.join(columns)} FROM {table.name}{within}) TO STDOUT"  # noqa: S608
+        with self.connection.cursor() as cursor, cursor.copy(query) as copy:
             rows: list[bytes] = []
             for row in copy:
                 rows.append(bytes(row))
@@ -184,7 +180,3 @@ def _see_all(connection: Connection, tables: Sequence[str]) -> None:
 def is_there(connection: Connection, table: str) -> bool:
     """Say whether the schema has `table`."""
     return (connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{table}",)).fetchone() or (None,))[0] is not None
-
-
-def _in_order(columns: dict[int, str]) -> tuple[str, ...]:
-    return tuple(columns[place] for place in sorted(columns))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
 from kira.adapters.database.moving import postponed
-from kira.adapters.database.moving.lines import NOT_TEXT, fields
+from kira.adapters.database.moving.lines import NOT_TEXT
 from kira.adapters.database.moving.postgres_reader import (
     PostgresReader,
     check_steps,
@@ -22,7 +20,7 @@ from kira.adapters.database.moving.postgres_reader import (
     is_unfinished,
     others,
 )
-from kira.adapters.database.moving.sides import Phase, Place
+from kira.adapters.database.moving.sides import Part, Phase, note, noted
 from kira.adapters.database.moving.tables import NOT_MOVED, SEARCH_TEXT, WORDS, Plan
 from kira.adapters.database.moving.words import Waiting, forget, is_lost, waiting_for
 from kira.adapters.database.postgres.config import OWNER, SCHEMA
@@ -42,17 +40,16 @@ class PostgresTarget:
 
     kind = "postgresql"
 
-    def __init__(self, address: str) -> None:
-        """Sign in. Raises KiraError: unreachable, not the owner, or another migration into it runs."""
-        self._address = address
+    def __init__(self, address: str, *, joins: bool = False) -> None:
+        """Sign in, alone or to join a move that goes on. Raises KiraError: unreachable, not the owner, or not alone."""
+        self.address = address
         self.connection, _ = connect(address)
         with socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY_BYTES)
         self.reader = PostgresReader(self.connection)
         try:
-            if others(self.connection):
-                raise Conflict("A Kira runs on TO. Stop it first.")
-            self._be_alone()
+            if not joins:
+                self._be_alone()
             if has_schema(self.connection):
                 self._become_owner()
         except BaseException:
@@ -76,12 +73,12 @@ class PostgresTarget:
         """Make roles and schema where there are none. Return the address for KIRA_DATABASE when they are new."""
         if has_schema(self.connection):
             return None
-        made = init(self._address)
+        made = init(self.address)
         self._become_owner()
         return made.address if made.is_new else None
 
-    def begin(self, mark: str) -> None:
-        """Mark the database as unfinished, empty it, and put off what can be made faster at the end."""
+    def begin(self, mark: str, parts: Mapping[str, Sequence[Part]]) -> None:
+        """Mark the database as unfinished, empty it, note what is to be stored, and put off what is faster later."""
         with self.connection.transaction():
             self.connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {UNFINISHED} (part TEXT PRIMARY KEY, state TEXT NOT NULL)"
@@ -92,47 +89,58 @@ class PostgresTarget:
             self.connection.execute(f"TRUNCATE {', '.join(names)}")
             for name in names:
                 self.connection.execute(f"DROP TABLE IF EXISTS {waiting_for(name)}")
-            self._write(_SOURCE, mark)
+            todo = [(note(name, part), "") for name, found in parts.items() for part in found]
+            with self.connection.cursor() as cursor:
+                cursor.executemany(f"INSERT INTO {UNFINISHED} VALUES (%s, %s)", [(_SOURCE, mark), *todo])  # noqa: S608
 
-    def place(self, table: str) -> Place:
-        """Return how far a table is; again at its beginning when the server has lost the rows that waited."""
-        found = self._read(f"table {table}")
-        place = Place(**json.loads(found)) if found else Place()
-        if not place.copied or not is_lost(self.connection, table):
-            return place
+    def left(self, plan: Plan) -> tuple[list[Part], int]:
+        """Return the parts still to be stored and the rows stored: none when the server has lost those that waited."""
+        name = plan.table.name
+        left, stored = self._noted(name)
+        if stored and is_lost(self.connection, name):
+            with self.connection.transaction():
+                self.connection.execute(f"UPDATE {UNFINISHED} SET state = '' WHERE part LIKE '{note(name)}%'")  # noqa: S608
+                forget(self.connection, name)
+            left, stored = self._noted(name)
+        if _has_to_wait(plan) and not stored:
+            waiting = waiting_for(name)
+            self.connection.execute(f"CREATE UNLOGGED TABLE IF NOT EXISTS {waiting} (LIKE {name} INCLUDING DEFAULTS)")
+        return left, stored
+
+    def write(self, plan: Plan, part: Part, blocks: Iterator[bytes]) -> int:
+        """Store the rows of `part` and that they are, both or neither; return how many they were."""
+        name = waiting_for(plan.table.name) if _has_to_wait(plan) else plan.table.name
         with self.connection.transaction():
-            self.connection.execute(f"DELETE FROM {UNFINISHED} WHERE part = %s", (f"table {table}",))  # noqa: S608
-            forget(self.connection, table)
-        return Place()
+            # First the note: were this part still being stored for a move that was killed, this waits for its end.
+            stored = self._read(note(plan.table.name, part), " FOR UPDATE")
+            if stored:
+                return int(stored)
+            copied = self._copy(plan, name, blocks)
+            written = f"UPDATE {UNFINISHED} SET state = %s WHERE part = %s"  # noqa: S608
+            self.connection.execute(written, (str(copied), note(plan.table.name, part)))
+        return copied
 
-    def write(self, plan: Plan, place: Place, blocks: Iterator[bytes], limit: int) -> Place:
-        """Store at most `limit` rows and the new place, both or neither."""
-        with self.connection.transaction():
-            copied, last = self._copy(plan, self._table_for(plan, place), blocks)
-            row = fields(last[:-1].rpartition(b"\n")[2]) if last else []
-            key = [row[at] for at in plan.key_places] if row else place.last
-            after = Place(place.copied + copied, key, copied < limit)
-            self._write(f"table {plan.table.name}", json.dumps(asdict(after)))
-        return after
+    def _noted(self, table: str) -> tuple[list[Part], int]:
+        query = f"SELECT part, state FROM {UNFINISHED} WHERE part LIKE '{note(table)}%'"  # noqa: S608
+        return noted(self.connection.execute(query).fetchall())
 
-    def _copy(self, plan: Plan, name: str, blocks: Iterator[bytes]) -> tuple[int, bytes]:
-        """Copy all `blocks` and return how many rows they were and the last one. Raises Invalid for what is no text."""
-        copied, last = 0, b""
+    def _copy(self, plan: Plan, name: str, blocks: Iterator[bytes]) -> int:
+        """Copy all `blocks` and return how many rows they were. Raises Invalid for what is no text."""
+        cursor = self.connection.cursor()
         try:
-            with self.connection.cursor().copy(f"COPY {name} ({', '.join(plan.columns)}) FROM STDIN") as copy:
+            with cursor.copy(f"COPY {name} ({', '.join(plan.columns)}) FROM STDIN") as copy:
                 for block in blocks:
                     copy.write(block)
-                    copied, last = copied + block.count(b"\n"), block
         except psycopg.errors.CharacterNotInRepertoire:
             raise Invalid(NOT_TEXT) from None
-        return copied, last
+        return cursor.rowcount
 
     def settle(self, plans: Sequence[Plan], phase: Phase) -> None:
         """Make words, then indexes, and check every reference; each part is kept as it is made."""
         self.connection.execute("SET maintenance_work_mem = '256MB'")
         for plan in plans:
             if is_there(self.connection, waiting_for(plan.table.name)):
-                Waiting(plan, self._address).make(self.connection, self.place(plan.table.name).copied, phase)
+                Waiting(plan, self.address).make(self.connection, self._noted(plan.table.name)[1], phase)
         todo = [item for item in postponed.still_to_do(self.connection) if item.is_index]
         with phase("Making indexes and checking references") as tell:
             for number, item in enumerate(todo):
@@ -161,6 +169,8 @@ class PostgresTarget:
         self.connection.close()
 
     def _be_alone(self) -> None:
+        if others(self.connection):
+            raise Conflict("A Kira runs on TO. Stop it first.")
         # A process that was killed leaves its connection for a moment, and what it had begun is undone then.
         self.connection.execute(f"SET lock_timeout = '{_WAIT}'")
         try:
@@ -173,25 +183,10 @@ class PostgresTarget:
         # Only the end must survive a power loss at once: a batch and its place are lost together.
         self.connection.execute("SET synchronous_commit = off")
 
-    def _table_for(self, plan: Plan, place: Place) -> str:
-        """Return where rows of `plan` go first: words are made afterwards, when a row must not wait for them."""
-        name = plan.table.name
-        if not _has_to_wait(plan):
-            return name
-        if place.last is None:
-            self.connection.execute(f"CREATE UNLOGGED TABLE {waiting_for(name)} (LIKE {name} INCLUDING DEFAULTS)")
-        return waiting_for(name)
-
-    def _read(self, part: str) -> str | None:
-        row = self.connection.execute(f"SELECT state FROM {UNFINISHED} WHERE part = %s", (part,)).fetchone()  # noqa: S608
+    def _read(self, part: str, lock: str = "") -> str | None:
+        query = f"SELECT state FROM {UNFINISHED} WHERE part = %s{lock}"  # noqa: S608
+        row = self.connection.execute(query, (part,)).fetchone()
         return str(row[0]) if row else None
-
-    def _write(self, part: str, state: str) -> None:
-        self.connection.execute(
-            f"INSERT INTO {UNFINISHED} (part, state) VALUES (%s, %s) "  # noqa: S608
-            "ON CONFLICT (part) DO UPDATE SET state = excluded.state",
-            (part, state),
-        )
 
 
 def _has_to_wait(plan: Plan) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from kira.adapters.database.moving import lines
 from kira.adapters.database.moving.move import Looked
 from kira.adapters.database.moving.postgres_target import PostgresTarget
-from kira.adapters.database.moving.sides import Place, Reader, Target
+from kira.adapters.database.moving.sides import Part, Reader, Target
 from kira.adapters.database.moving.sqlite_target import SqliteTarget
 from kira.adapters.database.moving.tables import Plan
 
@@ -21,13 +21,16 @@ _AFTERWARDS = 10.0
 def seconds_for(source: Reader, target: Target, looked: Looked) -> float:
     """Return about how many seconds a move takes, from a sample of the largest table."""
     largest = max(looked.plans, key=lambda each: looked.counts[each.table.name])
-    rows = min(ROWS, looked.counts[largest.table.name])
-    if not rows:
+    if not looked.counts[largest.table.name]:
         return 1
     began = time.monotonic()
-    blocks = list(source.blocks(largest.table, largest.columns, limit=rows))
+    part = source.parts(largest.table, ROWS)[0]
+    blocks = list(source.blocks(largest.table, largest.columns, part))
+    rows = max(1, sum(block.count(b"\n") for block in blocks))
     stored = (
-        _on_postgres(target, largest, blocks) if isinstance(target, PostgresTarget) else _on_sqlite(largest, blocks)
+        _on_postgres(target, largest, blocks)
+        if isinstance(target, PostgresTarget)
+        else _on_sqlite(largest, part, blocks)
     )
     compared = time.monotonic()
     for block in blocks:
@@ -47,13 +50,13 @@ def _on_postgres(target: PostgresTarget, each: Plan, blocks: list[bytes]) -> flo
     return now + _AFTERWARDS * (now - began)
 
 
-def _on_sqlite(each: Plan, blocks: list[bytes]) -> float:
+def _on_sqlite(each: Plan, part: Part, blocks: list[bytes]) -> float:
     with tempfile.TemporaryDirectory(prefix="kira-sample-") as folder:
         target = SqliteTarget(Path(folder, "sample.sqlite"))
         target.make_ready()
-        target.begin("")
+        target.begin("", {each.table.name: [part]})
         began = time.monotonic()
-        target.write(each, Place(), iter(blocks), len(blocks))
+        target.write(each, part, iter(blocks))
         ended = time.monotonic()
         target.close()
     return began + 2 * (ended - began)

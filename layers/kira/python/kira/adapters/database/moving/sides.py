@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +14,6 @@ ROWS_A_BLOCK = 100
 
 RUNNING = "SELECT COUNT(*) FROM runs WHERE state = 'running'"
 
-Key = Sequence[str | None]
 Tell = Callable[[int, int], None]
 
 
@@ -25,13 +24,12 @@ class Phase(Protocol):
         """Show `label` until the block ends; what it gives is told how many of `unit` are done, and of how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far one table is: rows copied, the key of the last one, and whether that was all."""
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """Rows of one table that lie side by side: those at the places from `first` to `last`."""
 
-    copied: int = 0
-    last: Key | None = None
-    done: bool = False
+    first: int
+    last: int
 
 
 class Reader(Protocol):
@@ -48,10 +46,11 @@ class Reader(Protocol):
     def running(self) -> int:
         """Return how many runs are under a lease."""
 
-    def blocks(
-        self, table: Table, columns: Sequence[str], *, after: Key | None = None, limit: int | None = None
-    ) -> Iterator[bytes]:
-        """Yield rows as lines, with a `limit` in an order that stays and behind the row with the key `after`."""
+    def parts(self, table: Table, rows: int) -> list[Part]:
+        """Divide `table` into parts of about `rows` rows; none when it is empty."""
+
+    def blocks(self, table: Table, columns: Sequence[str], part: Part | None = None) -> Iterator[bytes]:
+        """Yield the rows of `part`, or all, as lines."""
 
 
 class Target(Protocol):
@@ -72,14 +71,14 @@ class Target(Protocol):
     def make_ready(self) -> str | None:
         """Make a schema where there is none. Return the address for KIRA_DATABASE when one was made."""
 
-    def begin(self, mark: str) -> None:
-        """Mark the target as unfinished, empty it, and put off what can be made faster at the end."""
+    def begin(self, mark: str, parts: Mapping[str, Sequence[Part]]) -> None:
+        """Mark the target as unfinished, empty it, note what is to be stored, and put off what is faster at the end."""
 
-    def place(self, table: str) -> Place:
-        """Return how far a table is."""
+    def left(self, plan: Plan) -> tuple[list[Part], int]:
+        """Return the parts of a table that are still to be stored, and the number of rows that are."""
 
-    def write(self, plan: Plan, place: Place, blocks: Iterator[bytes], limit: int) -> Place:
-        """Store at most `limit` rows and the new place, both or neither."""
+    def write(self, plan: Plan, part: Part, blocks: Iterator[bytes]) -> int:
+        """Store the rows of `part` and that they are, both or neither; return how many they were."""
 
     def settle(self, plans: Sequence[Plan], phase: Phase) -> None:
         """Make indexes and words, and check every reference; resumable."""
@@ -94,6 +93,25 @@ class Target(Protocol):
         """Give everything back."""
 
 
+def divide(first: int, last: int, parts: int) -> list[Part]:
+    """Divide the places from `first` to `last` into at most `parts` parts, all of one width but the last."""
+    width = -(-(last + 1 - first) // parts)
+    return [Part(at, min(at + width - 1, last)) for at in range(first, last + 1, width)]
+
+
+def note(table: str, part: Part | None = None) -> str:
+    """Return under what a target notes whether `part` is stored, or how all notes of the table begin."""
+    return f"rows {table} {f'{part.first} {part.last}' if part else ''}"
+
+
+def noted(notes: Iterable[tuple[str, str]]) -> tuple[list[Part], int]:
+    """Return the parts of the notes that have no number of rows yet, and the sum of all numbers."""
+    found = list(notes)
+    left = [Part(*map(int, name.split(" ")[2:])) for name, rows in found if not rows]
+    return sorted(left), sum(int(rows or 0) for _, rows in found)
+
+
 def mark_of(plans: Sequence[Plan], summaries: Mapping[str, Sequence[int]]) -> str:
     """Return a short text that another state of the same source would not have."""
-    return ";".join(f"{plan.table.name}:{','.join(map(str, summaries[plan.table.name]))}" for plan in plans)
+    # What an older Kira began, which noted how far it was in another way, has another mark.
+    return "parts;" + ";".join(f"{plan.table.name}:{','.join(map(str, summaries[plan.table.name]))}" for plan in plans)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from kira.adapters.database import places, schema
 from kira.adapters.database.backup import damage
 from kira.adapters.database.moving.lines import fields
-from kira.adapters.database.moving.sides import Phase, Place
+from kira.adapters.database.moving.sides import Part, Phase, note, noted
 from kira.adapters.database.moving.sqlite_reader import SqliteReader
 from kira.adapters.database.moving.tables import NOT_MOVED, SEARCH_TEXT, SEARCHED, Plan
 from kira.adapters.database.unfinished import UNFINISHED
@@ -82,38 +80,40 @@ class SqliteTarget:
         self._lock()
         return None
 
-    def begin(self, mark: str) -> None:
-        """Mark the file as unfinished and empty it."""
+    def begin(self, mark: str, parts: Mapping[str, Sequence[Part]]) -> None:
+        """Mark the file as unfinished, empty it and note what is to be stored."""
         with self._transaction():
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {UNFINISHED} (part TEXT PRIMARY KEY, state TEXT)")
             self.connection.execute(f"DELETE FROM {UNFINISHED}")  # noqa: S608 - a constant
             for name in self.reader.tables().keys() - NOT_MOVED:
                 self.connection.execute(f"DELETE FROM {name}")  # noqa: S608 - a table of the schema
-            self._write(_SOURCE, mark)
+            todo = [(note(name, part), "") for name, found in parts.items() for part in found]
+            self.connection.executemany(f"INSERT INTO {UNFINISHED} VALUES (?, ?)", [(_SOURCE, mark), *todo])  # noqa: S608
 
-    def place(self, table: str) -> Place:
-        """Return how far a table is."""
-        found = self._read(f"table {table}")
-        return Place(**json.loads(found)) if found else Place()
+    def left(self, plan: Plan) -> tuple[list[Part], int]:
+        """Return the parts of a table that are still to be stored, and the number of rows that are."""
+        query = f"SELECT part, state FROM {UNFINISHED} WHERE part LIKE '{note(plan.table.name)}%'"  # noqa: S608
+        with closing(self.connection.cursor()) as cursor:
+            return noted((bytes(name).decode(), bytes(rows).decode()) for name, rows in cursor.execute(query))
 
-    def write(self, plan: Plan, place: Place, blocks: Iterator[bytes], limit: int) -> Place:
-        """Store at most `limit` rows and the new place, both or neither."""
+    def write(self, plan: Plan, part: Part, blocks: Iterator[bytes]) -> int:
+        """Store the rows of `part` and that they are, both or neither; return how many they were."""
         # A PostgreSQL keeps no text for searches, so it is made of the content again.
         searched = SEARCH_TEXT in plan.table.columns and SEARCH_TEXT not in plan.columns
         columns = plan.columns + ((SEARCH_TEXT,) if searched else ())
         sql = f"INSERT INTO {plan.table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
         content = plan.columns.index(SEARCHED[plan.table.name]) if searched else -1
-        copied, last = 0, place.last
+        copied = 0
         with self._transaction():
             for block in blocks:
                 rows = [fields(line) for line in block.split(b"\n")[:-1]]
-                copied, last = copied + len(rows), [rows[-1][at] for at in plan.key_places]
+                copied += len(rows)
                 if searched:
                     rows = [[*row, searchable(row[content] or "")] for row in rows]
                 self.connection.executemany(sql, rows)
-            after = Place(place.copied + copied, last, copied < limit)
-            self._write(f"table {plan.table.name}", json.dumps(asdict(after)))
-        return after
+            stored = f"UPDATE {UNFINISHED} SET state = ? WHERE part = ?"  # noqa: S608 - a constant
+            self.connection.execute(stored, (str(copied), note(plan.table.name, part)))
+        return copied
 
     def settle(self, plans: Sequence[Plan], phase: Phase) -> None:  # noqa: ARG002 - its indexes are there
         """Check the file and every reference; indexes and words were made with the rows."""
@@ -178,6 +178,3 @@ class SqliteTarget:
             query = f"SELECT CAST(state AS BLOB) FROM {UNFINISHED} WHERE part = ?"  # noqa: S608 - a constant
             row = cursor.execute(query, (part,)).fetchone()
         return row[0].decode() if row else None
-
-    def _write(self, part: str, state: str) -> None:
-        self.connection.execute(f"REPLACE INTO {UNFINISHED} VALUES (?, ?)", (part, state))  # noqa: S608

@@ -20,11 +20,10 @@ _TYPES = frozenset({"text", "integer", "bigint", "tsvector"})
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of one side: its columns with their types in lower case, and its key."""
+    """A table of one side: its columns with their types in lower case."""
 
     name: str
     columns: Mapping[str, str]
-    key: tuple[str, ...]
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -39,15 +38,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One table on its way: the columns that are copied, which may be more than its own, and its key's places."""
+    """One table on its way: the columns that are copied, which may be more than its own."""
 
     table: Table
     columns: tuple[str, ...]
-
-    @property
-    def key_places(self) -> tuple[int, ...]:
-        """Where the columns of the key stand in a copied row."""
-        return tuple(self.columns.index(column) for column in self.table.key)
 
 
 def plan(source: Mapping[str, Table], target: Mapping[str, Table], *, same_kind: bool) -> list[Plan]:
@@ -60,7 +54,7 @@ def plan(source: Mapping[str, Table], target: Mapping[str, Table], *, same_kind:
 
 def _plan(source: Table, target: Table, *, same_kind: bool) -> Plan:
     unknown = {kind for table in (source, target) for kind in table.columns.values()} - _TYPES
-    if unknown or not source.key or (SEARCH_TEXT in source.columns and source.name not in SEARCHED):
+    if unknown or (SEARCH_TEXT in source.columns and source.name not in SEARCHED):
         raise KiraError(f"This Kira does not know how to move the table {source.name}.")
     # A PostgreSQL keeps words instead of the text for searches; whoever reads from one makes that text again.
     extra = [column for column in source.columns if column in _DERIVED and column in target.columns]
