@@ -112,8 +112,8 @@ def _write_csv(file: Path, table: Path) -> None:
 
 def _rounds(file: Path, table: Path, server: Embedded) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {}
-    for number in range(ROUNDS):
-        address = _database(server, f"kira{number}")
+    for _ in range(ROUNDS):
+        address = _database(server, "peer")
         _be_quiet(server)
         for name, seconds in _kira(file, address).items():
             times.setdefault(name, []).append(seconds)
@@ -148,13 +148,14 @@ def _whole(file: Path, server: Embedded) -> Mark:
 
 
 def _be_quiet(server: Embedded) -> None:
-    """Let everything be written that an earlier way left, so that none pays for another's."""
+    """Let everything be written that an earlier way left, so that none pays for another's work."""
     with psycopg.connect(server.address(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
     os.sync()
 
 
 def _database(server: Embedded, name: str) -> str:
+    """Make an empty database; the one of that name goes, so that each way finds as much free memory and disk."""
     with psycopg.connect(server.address(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name}")
         connection.execute(f"CREATE DATABASE {name}")
