@@ -179,11 +179,21 @@ def test_what_is_told_is_answered_until_nobody_tells_more(tmp_path: Path) -> Non
     assert list(answers([])) == []
 
 
-def test_it_ends_in_silence_with_whoever_started_it() -> None:
+def test_it_ends_in_silence_with_whoever_started_it(side: Side) -> None:
+    command = [sys.executable, "-m", "kira.adapters.database.moving.mover"]
     for told in ("", '["/nowhere", "host=nowhere"]\n'):
-        command = [sys.executable, "-m", "kira.adapters.database.moving.mover"]
         done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (1 if told else 0, "", "")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(json.dumps([str(side.source.path), side.target.address]) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "{}\n"
+        process.stdout.close()
+        process.stdin.write(json.dumps(["read source", "users", 1, 2]) + "\n")
+        process.stdin.flush()
+        assert (process.wait(60), process.stderr.read()) == (1, "")
 
 
 def test_parts_are_all_places_once() -> None:
