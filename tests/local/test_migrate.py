@@ -45,12 +45,14 @@ def test_it_says_what_was_moved_what_goes_along_and_the_way_back(data: Path) -> 
     assert "Moved 2 users, 2 conversations, 240 messages (254 rows in all) from" in done.out
     assert "both sides were compared and hold the same" in done.out
     assert "KIRA_DATABASE" in done.out
-    assert "master.key must go along" in done.out
+    assert "master.key of the Kira that used FROM must go along" in done.out
     assert "1 answer had begun and not ended" in done.out
     assert f"kira migrate --back '{address}' {data / 'kira.sqlite'}" in done.out
     assert moved(data / "kira.sqlite") == moved(address)
     again = kira(data, "migrate", "sqlite", address)
     _one_sentence(again, "TO already holds 2 users", "--back")
+    (data / "master.key").write_text("k" * 43)
+    assert f"{data / 'master.key'} must go along" in kira(data, "migrate", "sqlite", database()).out
     with_key = kira(data, "migrate", "sqlite", database(), KIRA_MASTER_KEY="k" * 43)
     assert "the same KIRA_MASTER_KEY" in with_key.out
 

@@ -44,7 +44,8 @@ def afterwards(settings: LocalSettings, one: Side, two: Side, running: int) -> s
         said.append("Give it the same KIRA_MASTER_KEY: without it everybody has to sign in again.")
     else:
         key = settings.data / KEY_FILE
-        said.append(f"The master key is not in the database: {key} must go along, or everybody has to sign in again.")
+        which = str(key) if key.exists() else f"{KEY_FILE} of the Kira that used FROM"
+        said.append(f"The master key is not in the database: {which} must go along, or everybody has to sign in again.")
     if running:
         said.append(
             f"{terminal.counted(running, 'answer')} had begun and not ended: Kira begins again when the lease is over."
