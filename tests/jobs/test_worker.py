@@ -151,6 +151,19 @@ async def test_a_title_is_made_after_the_answer_and_never_before(home: Home, ser
     assert "title" in asked[1]
 
 
+async def test_a_title_that_a_user_gave_meanwhile_stays_and_no_other_is_told(home: Home, server: ModelServer) -> None:
+    server.behaviour.rate, server.behaviour.tokens = 50, 50
+    async with home.working(server.address):
+        conversation = await home.conversation()
+        await home.told(await home.ask("say:An answer", conversation=conversation))
+        (title,) = titles(home)
+        await home.until_said(title, "started")
+        await home.kira.conversations.change(await home.visit(), conversation, "Mine", None)
+        told = await home.told(title)
+    assert (said(told, "title"), told[-1][0]) == ([], "done")
+    assert home.rows("SELECT title, titled_by FROM conversations WHERE id = ?", conversation) == [("Mine", "user")]
+
+
 async def test_a_question_that_is_removed_while_it_waits_ends_its_run(home: Home, server: ModelServer) -> None:
     server.behaviour.rate, server.behaviour.tokens = 50, 10_000
     async with home.working(server.address, slots=1):

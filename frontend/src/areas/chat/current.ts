@@ -13,7 +13,7 @@ const ENDS = new Set(['done', 'failed', 'cancelled']);
 function heard(event: ServerEvent): void {
   const conversationId = event.data.conversation_id;
   if (typeof conversationId !== 'string') return;
-  if (event.kind === 'title') list.change(conversationId, { title: String(event.data.title ?? '') });
+  if (event.kind === 'title') list.titled(conversationId, String(event.data.title ?? ''));
   else if (ENDS.has(event.kind)) ended(conversationId, String(event.data.run_id));
 }
 

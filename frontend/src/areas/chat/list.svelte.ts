@@ -15,6 +15,8 @@ class ConversationList {
   loadingMore = $state(false);
   /** How much was changed here. */
   #done = 0;
+  /** Conversations that were given a title here: one that a model made may be told late. */
+  #named = new Set<string>();
 
   byId(id: string | null): Conversation | undefined {
     return id ? this.items.find((item) => item.id === id) : undefined;
@@ -91,13 +93,20 @@ class ConversationList {
     this.items = [item, ...this.items.filter((one) => one.id !== item.id)];
   }
 
+  /** Shows a title that a model made, unless the user was quicker. */
+  titled(id: string, title: string): void {
+    if (!this.#named.has(id)) this.change(id, { title });
+  }
+
   async rename(id: string, title: string): Promise<void> {
     const before = this.byId(id)?.title ?? '';
+    this.#named.add(id);
     this.change(id, { title });
     try {
       this.change(id, await call('PATCH /api/conversations/{id}', { path: { id }, body: { title } }));
       tellChanged(null);
     } catch (error) {
+      this.#named.delete(id);
       this.change(id, { title: before });
       throw error;
     }

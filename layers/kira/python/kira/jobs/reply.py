@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from kira.domain.errors import EngineError, GaveUp, KiraError, TooSlow
 from kira.domain.limits import ANSWER_BYTES_MAX, RUN_ATTEMPTS_MAX, RUN_SECONDS_MAX
-from kira.domain.runs import Claim, Failure, Kind, State
+from kira.domain.runs import Claim, Failure, State
 from kira.jobs.line import AGAIN
 from kira.jobs.telling import Teller, Telling
 from kira.ports.database import NoRow
 from kira.ports.engine import Engine, Finished, Notice, Text, Thinking, ToolCall
 from kira.ports.queue import Queue
 from kira.ports.stream import Source
-from kira.services.answering import Answering, Ended, Outcome, Task, title_of
+from kira.services.answering import Answering, Ended, Outcome, Task
 
 log = logging.getLogger("kira.worker")
 
@@ -127,19 +127,19 @@ class Reply:
                 log.warning("run %s: %s", self.claim.run_id, error.message)
                 await teller.say("reason", {"text": error.message})
                 await asyncio.sleep(pause)
-        await self._say_end(teller, outcome, self.ended.answer_id)
+        await self._say_end(teller, outcome, self.ended)
 
-    async def _say_end(self, teller: Teller, outcome: Outcome, answer_id: str | None) -> None:
-        if outcome.state is State.DONE and self.claim.kind is Kind.TITLE:
-            await teller.say("title", {"title": title_of(outcome.text)})
+    async def _say_end(self, teller: Teller, outcome: Outcome, ended: Ended) -> None:
+        if ended.title is not None:
+            await teller.say("title", {"title": ended.title})
         if outcome.state is State.DONE:
             spent = self.finished or Finished(0, 0, "stop")
             usage = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
-            await teller.say("done", {"message_id": answer_id, "usage": usage})
+            await teller.say("done", {"message_id": ended.answer_id, "usage": usage})
         elif outcome.state is State.FAILED and outcome.failure is not None:
             await teller.say("failed", {"code": outcome.failure.code, "message": outcome.failure.message})
         else:
-            await teller.say("cancelled", {"message_id": answer_id})
+            await teller.say("cancelled", {"message_id": ended.answer_id})
 
 
 def source_of(claim: Claim) -> Source:

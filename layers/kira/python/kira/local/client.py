@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import aiohttp
 from kira import __version__
 from kira.domain.errors import KiraError, TooManyStreams, Unavailable
 from kira.domain.events import LAST, Event
+from kira.domain.ids import new_id
 from kira.domain.limits import STREAM_PING_SECONDS
 
 KEEP_ALIVE_SECONDS = 30
@@ -91,6 +92,24 @@ class Client:
                 raise
         await self._refresh(token)
         return await self._call(method, path, body, headers)
+
+    async def ask(self, path: str, body: dict[str, Any], lost: Callable[[], None]) -> dict[str, Any]:
+        """POST what may be done only once, again while the connection breaks; `lost` is told of each time.
+
+        Raises Refused, and Unavailable when Kira stays away for GONE_SECONDS.
+        """
+        sent, loop = {"Idempotency-Key": new_id()}, asyncio.get_running_loop()
+        began = loop.time()
+        tries = 0
+        while True:
+            try:
+                return await self.call("POST", path, body, sent)
+            except Unavailable:
+                if loop.time() - began > GONE_SECONDS:
+                    raise
+            lost()
+            await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
+            tries += 1
 
     async def follow(self, run_id: str) -> AsyncGenerator[Event | Lost, None]:
         """Yield what a run says until its end, each event once; Lost whenever the connection breaks.

@@ -45,10 +45,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What the end of a run left: the id of its answer, if one is kept, and of the run that makes a title, if any."""
+    """What the end of a run left: its answer's id, if one is kept, the run that makes a title, and a title, if any."""
 
     answer_id: str | None = None
     title_run: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ class Answering:
         calls = [self._finish(claim, outcome, answer_id)]
         if answer_id is not None:
             calls += self._answer(claim, outcome, answer_id)
-        if claim.kind is Kind.TITLE and outcome.state is State.DONE:
-            named = {"conversation_id": claim.conversation_id, "title": title_of(outcome.text)}
-            calls.append(Call("conversations.titled", named))
+        title = title_of(outcome.text) if claim.kind is Kind.TITLE and outcome.state is State.DONE else None
+        if title is not None:
+            calls.append(Call("conversations.titled", {"conversation_id": claim.conversation_id, "title": title}))
         tokens = outcome.finished.completion_tokens + outcome.finished.prompt_tokens // 8 if outcome.finished else 0
         calls.append(Call("runs.settle", {"run_id": claim.run_id, "tokens": max(tokens, TYPICAL_TOKENS_MIN)}))
         title_run: str | None = None
@@ -93,7 +94,9 @@ class Answering:
             calls.append(self._title_run(claim, answer_id, title_run))
         results = await self.database.of(claim.user_id).run(calls)
         # A user with too many waiting runs gets no title.
-        return Ended(results[0].rows[0]["answer_id"], title_run if results[-1].rows else None)
+        title_run = title_run if results[-1].rows else None
+        title = title if results[1].rows else None  # not when a user gave one meanwhile
+        return Ended(results[0].rows[0]["answer_id"], title_run, title)
 
     def _finish(self, claim: Claim, outcome: Outcome, answer_id: str | None) -> Call:
         finished, failure = outcome.finished, outcome.failure

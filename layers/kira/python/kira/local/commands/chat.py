@@ -17,7 +17,6 @@ from kira.adapters.vault.keyfile import FILE_NAME as KEY_FILE
 from kira.adapters.vault.keyfile import open_vault
 from kira.domain.errors import Invalid, KiraError
 from kira.domain.events import Event
-from kira.domain.ids import new_id
 from kira.local import terminal
 from kira.local.client import Client, Lost
 from kira.local.lock import address_of
@@ -30,6 +29,8 @@ with contextlib.suppress(ImportError):
 
 STOPPED = 130
 """What a program ends with when Ctrl+C stopped it."""
+
+_LOST = "The connection is lost; trying again."
 
 HELP = """\
 /new           begin a new conversation
@@ -95,18 +96,16 @@ class Talking:
 
     async def ask(self, text: str) -> int:
         """Ask and show the answer; returns what the program should end with."""
-        try:
-            run = await self._send(text)
-        except KiraError as error:
-            _note(error.message, "red")
-            return 1
         shown = screen()
         try:
-            return await self._show(run, shown)
+            return await self._show(await self._send(text, shown), shown)
         except KiraError as error:
             shown.close(whole=False)
             _note(error.message, "red")
             return 1
+        except asyncio.CancelledError:
+            shown.close(whole=False)
+            raise
 
     async def command(self, name: str = "", argument: str = "") -> None:
         """Do what a line that begins with / asks for."""
@@ -118,12 +117,12 @@ class Talking:
         else:
             _note(HELP if name in ("help", "") else f"There is no /{name}.\n{HELP}")
 
-    async def _send(self, text: str) -> dict[str, Any]:
+    async def _send(self, text: str, shown: Screen) -> dict[str, Any]:
         if self.conversation_id is None:
             self.conversation_id = str((await self.client.call("POST", "/api/conversations"))["id"])
         body = {"content": text} | ({"model": self.model} if self.model else {})
         path = f"/api/conversations/{self.conversation_id}/messages"
-        asked = await self.client.call("POST", path, body, {"Idempotency-Key": new_id()})
+        asked = await self.client.ask(path, body, lambda: shown.state(_LOST))
         run: dict[str, Any] = asked["run"]
         return run
 
@@ -145,7 +144,7 @@ class Talking:
     async def _follow(self, run_id: str, shown: Screen) -> int:
         async for said in self.client.follow(run_id):
             if isinstance(said, Lost):
-                shown.state("The connection is lost; trying again.")
+                shown.state(_LOST)
             elif said.kind in ("done", "failed", "cancelled"):
                 shown.close(whole=said.kind == "done")
                 return _ended(said)
