@@ -56,8 +56,8 @@ async def test_a_hint_of_another_process_leads_to_the_answer_and_its_title_and_n
         assert text_of(await home.told(run)) == "An answer about rivers"
         await until(lambda: titles(home))
         await home.told(titles(home)[0])
+        await until(lambda: hints(aws, url) == (0, 0))  # long before one that is held would come again
     assert home.rows("SELECT titled_by FROM conversations WHERE id = ?", conversation) == [("model",)]
-    assert hints(aws, url) == (0, 0)
 
 
 async def test_an_idle_worker_asks_sqs_and_not_the_database(home: Home, server: ModelServer) -> None:
@@ -79,10 +79,10 @@ async def test_a_worker_that_is_told_to_stop_lets_others_have_what_it_does_not_f
         for run in runs[:2]:
             await home.until_said(run, "delta")
     assert [home.state(run) for run in runs] == ["queued"] * 3
-    visible, held = hints(aws, url)
-    # A run may be taken before its own hint comes; handed back, it then has two, and one too many does no harm.
-    assert visible >= 3
-    assert held == 0
+    # A run may be taken before its own hint comes. Handed back, it then has two, and one that came while others waited
+    # is put off for a moment, which is far shorter than it would be held.
+    await until(lambda: hints(aws, url)[0] >= 3)
+    assert hints(aws, url)[1] == 0
     server.behaviour.rate, server.behaviour.tokens = 500, 30
     home.queue = SqsQueue(home.database, home.clock, SqsConfig(url, poll_s=1), lambda: aws.client("sqs"))
     home.line.waiting = 0
