@@ -17,6 +17,8 @@ from kira.domain.limits import RUN_ATTEMPTS_MAX
 WORDS = 8
 TOKENS_PER_SECOND = 25
 PATIENCE_S = 120
+ARRIVES_S = 0.2
+"""Within which a server has done what a process sent to it last before it was killed."""
 Look = Callable[..., list[tuple[Any, ...]]]
 """Reads from the database past every wall: a statement, and values for each `?`."""
 
@@ -69,6 +71,7 @@ class Users:
                 following += [asyncio.create_task(self._send_more(session, user)) for user in range(len(self.tokens))]
             await until()
             await asyncio.to_thread(kill)
+            await asyncio.sleep(ARRIVES_S)
             await asyncio.gather(*sending)
             if self.unanswered:  # others than who was killed go on
                 for task in following:
@@ -192,8 +195,11 @@ def phases(users: Users, look: Look) -> Counter[str]:
     return found
 
 
-def gave_up(killed: Collection[tuple[str, int]]) -> set[str]:
-    """Return the runs of which every attempt was `killed`; all others have to be answered."""
+def may_give_up(killed: Collection[tuple[str, int]]) -> set[str]:
+    """Return the runs that may have given up: every attempt of them was `killed`. All others have to be answered.
+
+    So may be one of these: its end was on the way to a server when its process was killed, and arrived.
+    """
     return {run for run, times in Counter(run for run, _ in killed).items() if times == RUN_ATTEMPTS_MAX}
 
 
@@ -213,7 +219,7 @@ def check_runs(users: Users, look: Look) -> None:
     assert done
     failed = [each for each in found if each[1] != "done"]
     assert {each[1:4] for each in failed} <= {("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)}
-    assert {str(run) for run, *_ in failed} == gave_up(users.killed)
+    assert {str(run) for run, *_ in failed} <= may_give_up(users.killed)
     assert all(each[4] for each in failed)
     assert look("SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')") == [(0,)]
     assert look("SELECT COUNT(*) FROM runs WHERE lease IS NOT NULL OR ended_at IS NULL") == [(0,)]

@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import subprocess
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from tests import homes
 from tests.asking import ask, fill, user_id
 from tests.aws import CREDENTIALS, Aws, aws_server
 from tests.bench.rig import MODEL, Process, model_server
-from tests.faults.rig import gave_up
+from tests.faults.rig import may_give_up
 from tests.local.rig import KIRA, environment, rows
 from tests.sqs import Unreliable
 
@@ -104,11 +105,15 @@ class Place:
                 assert worker.poll() is None, "a worker ended by itself"
                 await asyncio.sleep(0.02)
                 await self.fill()
-        await asyncio.sleep(self.chance.uniform(0, 1))
+        moment = time.monotonic() + self.chance.uniform(0, 1)
+        while time.monotonic() < moment:  # without new ones, it might have nothing left to be killed with
+            await self.fill()
+            await asyncio.sleep(0.02)
         worker.send_signal(signal.SIGSTOP)  # what it works on stays as it is while it is counted
-        self.killed.append(self.held(worker))
+        held = self.held(worker)
         worker.kill()
         worker.wait()
+        self.killed.append(held | self.held(worker))  # a server may have done what was on its way
         self.start()
 
     async def weather(self) -> None:
@@ -217,16 +222,14 @@ def test_workers_were_killed_with_hundreds_of_runs_in_their_hands_and_hints_went
 def test_every_run_ended_once_and_no_answer_is_doubled_or_lost(place: Place) -> None:
     found = rows(place.data, "SELECT id, state, error_code, attempt FROM runs WHERE kind = 'reply'")
     assert {str(run) for run, *_ in found} == place.asked.keys()
-    lost = gave_up(set().union(*place.killed))
+    lost = may_give_up(set().union(*place.killed))
     assert len(lost) < len(found)
     for run, state, error, attempt in found:
         answers = rows(place.data, "SELECT content FROM messages WHERE role = 'assistant' AND run_id = ?", run)
-        if str(run) not in lost:
-            assert state == "done"
-            assert answers == [(place.asked[str(run)],)]
+        if str(run) in lost and state == "failed":
+            assert (error, attempt, answers) == ("GAVE_UP", RUN_ATTEMPTS_MAX, [])
         else:
-            assert (state, error, attempt) == ("failed", "GAVE_UP", RUN_ATTEMPTS_MAX)  # killed at every attempt
-            assert answers == []
+            assert (state, answers) == ("done", [(place.asked[str(run)],)])
 
 
 def test_no_run_is_held_and_no_hint_is_left_that_leads_somewhere(place: Place) -> None:
