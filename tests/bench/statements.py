@@ -15,7 +15,7 @@ MESSAGES = 20
 
 
 def statements() -> list[Mark]:
-    """Read Kira's own count of statements before and after; what Kira does by itself meanwhile is taken off."""
+    """Read Kira's own count of statements before and after; the few of its clock that fall into it count as well."""
     with tempfile.TemporaryDirectory() as folder, model_server(slots=20, tokens=20) as server:
         tokens = asyncio.run(users(Path(folder), MESSAGES))
         settings = {"KIRA_ACCOUNTS": "open", "OLLAMA_NUM_PARALLEL": "20", "KIRA_SLOTS": "20"}

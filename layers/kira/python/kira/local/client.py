@@ -108,7 +108,7 @@ class Client:
                 if loop.time() - began > GONE_SECONDS:
                     raise
             lost()
-            await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
+            await _rest(tries)
             tries += 1
 
     async def follow(self, run_id: str) -> AsyncGenerator[Event | Lost, None]:
@@ -137,7 +137,7 @@ class Client:
             if loop.time() - heard > GONE_SECONDS:
                 raise Unavailable(NOBODY.format(address=self.address), retry_after_s=1)
             yield Lost()
-            await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
+            await _rest(tries)
             tries += 1
 
     async def _refresh(self, expired: str) -> None:
@@ -181,6 +181,11 @@ class Client:
                 for frame in frames:
                     if (event := _event(frame)) is not None:
                         yield event
+
+
+async def _rest(tries: int) -> None:
+    """Wait before the next try, longer after each."""
+    await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
 
 
 async def _refusal(answer: aiohttp.ClientResponse) -> Refused:
